@@ -1,0 +1,1 @@
+"""Running Coffer: setup, the local stack, topics, checks and operators' tools."""
