@@ -1,0 +1,26 @@
+"""balance-changed: one fund account has moved."""
+
+from dataclasses import dataclass
+
+from contracts.event import Event, event
+from contracts.money import SignedAmount
+from contracts.numbers import Counter
+from contracts.text import Code, DocumentId, Id
+from contracts.times import CalendarDate, Moment
+
+
+@event("balance-changed", 1, key="account", producers=("fund-pool",))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceChanged(Event):
+    """`entry_number` counts the account's journal entries without a gap; `balance` is after the change."""
+
+    account: Id
+    account_type: Code
+    entry_id: Id
+    entry_number: Counter
+    document_type: Code
+    document_id: DocumentId
+    change: SignedAmount
+    balance: SignedAmount
+    effective_date: CalendarDate
+    posted_at: Moment

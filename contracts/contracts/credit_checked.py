@@ -1,0 +1,59 @@
+"""credit-checked: credit's answer to one order event, carrying the order on to fund-pool."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.event import Event, event
+from contracts.money import Amount, SignedAmount
+from contracts.numbers import Counter, Revision
+from contracts.order import Order, Reasons
+from contracts.text import Code, Id
+from contracts.times import Moment
+
+METRICS_MAX = 1000
+
+CreditOutcome = Literal["approved", "warned", "declined", "pending-approval"]
+CreditOperation = Literal["submit", "cancel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricResult:
+    """One metric of one profile.
+
+    `limit` None = not controlled; `used` is before this document, `delta` this document's own.
+    """
+
+    profile_id: Id
+    scope: Code
+    scope_id: Id
+    object_type: Code
+    object_id: Id
+    metric: Code
+    enforcement: Code
+    limit: Amount | Literal["unlimited"] | None = None
+    used: SignedAmount
+    delta: SignedAmount
+    result: Literal["passed", "warned", "waived", "held", "rejected"]
+
+
+@event("credit-checked", 1, key="paying_account", producers=("credit",))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditChecked(Event):
+    """Numbered per order without a gap by `check_number`.
+
+    `order` is absent for a cancellation of an order never seen.
+    """
+
+    source: Id
+    order_id: Id
+    order_revision: Revision
+    check_number: Counter
+    paying_account: Id
+    operation: CreditOperation
+    outcome: CreditOutcome
+    reasons: Reasons
+    metrics: Annotated[list[MetricResult], Field(max_length=METRICS_MAX)]
+    order: Order | None = None
+    checked_at: Moment

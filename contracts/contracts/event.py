@@ -1,0 +1,95 @@
+"""What makes a dataclass an event: its type, version, key and who may send it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, cast
+
+from pydantic import TypeAdapter
+
+EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One version of one event.
+
+    `key` names the field whose value is the Kafka key; `producers` names the services that publish it, or
+    `EXTERNAL` for systems around Coffer; `latest` tells handlers' version from superseded ones, which carry
+    an upcaster to the next version.
+    """
+
+    name: str
+    version: int
+    key: str
+    producers: tuple[str, ...]
+    model: type[Any]
+    upcast: Callable[[Any], Any] | None = None
+
+    @property
+    def type(self) -> str:
+        return f"{self.name}.v{self.version}"
+
+    @property
+    def adapter(self) -> TypeAdapter[Any]:
+        return cast(TypeAdapter[Any], self.model.adapter)
+
+    @property
+    def topic(self) -> str:
+        return self.name
+
+
+class Event:
+    """Base of every event model: carries its contract and its strict JSON codec."""
+
+    __slots__ = ()
+    contract: ClassVar[Contract]
+    adapter: ClassVar[TypeAdapter[Any]]
+
+    def key(self) -> str:
+        """The Kafka key: the id whose order must hold."""
+        return str(getattr(self, self.contract.key))
+
+    def to_json(self) -> bytes:
+        """The event as one UTF-8 JSON object; absent optional fields are left out."""
+        return self.adapter.dump_json(self, exclude_none=True)
+
+
+E = TypeVar("E", bound=type[Event])
+
+REGISTRY: dict[tuple[str, int], Contract] = {}
+TYPES: dict[str, Contract] = {}
+
+
+class DuplicateContract(Exception):
+    """Two models declared for the same event and version."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
+        super().__init__(f"{contract.type} is declared twice")
+
+
+def event(
+    name: str,
+    version: int,
+    *,
+    key: str,
+    producers: tuple[str, ...],
+    upcast: Callable[[Any], Any] | None = None,
+) -> Callable[[E], E]:
+    """Registers a dataclass as one version of an event."""
+
+    def register(model: E) -> E:
+        contract = Contract(name, version, key, producers, model, upcast)
+        if (name, version) in REGISTRY:
+            raise DuplicateContract(contract)
+        model.contract = contract
+        model.adapter = TypeAdapter(model)
+        REGISTRY[name, version] = TYPES[contract.type] = contract
+        return model
+
+    return register
+
+
+def latest(name: str) -> Contract:
+    """The newest version of an event; KeyError when there is no such event."""
+    return REGISTRY[name, max((version for known, version in REGISTRY if known == name), default=0)]

@@ -1,0 +1,64 @@
+"""master-data-changed: the full, versioned state of one master record, as the ERP holds it."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.event import EXTERNAL, Event, event
+from contracts.numbers import Counter
+from contracts.text import Id, Name, TimeZone
+from contracts.times import Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organisation:
+    """A business, legal or group organisation with the time zone its dates are local to."""
+
+    kind: Literal["organisation"]
+    name: Name
+    organisation_type: Literal["business", "legal", "group"]
+    parent: Id | None = None
+    time_zone: TimeZone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """A buyer; `credit_managed` customers are checked and need a credit profile."""
+
+    kind: Literal["customer"]
+    name: Name
+    customer_group: Id | None = None
+    credit_managed: Annotated[bool, Field(strict=True)] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One customer in one settlement organisation: its fund pool."""
+
+    kind: Literal["account"]
+    name: Name
+    customer: Id
+    settlement_organisation: Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRight:
+    """What a user may do with an account; use-balance lets its orders be paid from the fund pool."""
+
+    kind: Literal["user-right"]
+    user: Id
+    account: Id
+    right: Literal["use-balance"]
+
+
+@event("master-data-changed", 1, key="id", producers=(EXTERNAL,))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterDataChanged(Event):
+    """A higher `version` of the same (kind, id) replaces a lower one; `active` false retires the record."""
+
+    id: Id
+    version: Counter
+    active: Annotated[bool, Field(strict=True)] = True
+    changed_at: Moment
+    record: Annotated[Organisation | Customer | Account | UserRight, Field(discriminator="kind")]

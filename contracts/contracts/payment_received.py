@@ -1,0 +1,27 @@
+"""payment-received: a bank or payment gateway saw money arrive."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.event import EXTERNAL, Event, event
+from contracts.money import Amount
+from contracts.text import Code, Id, Text
+from contracts.times import CalendarDate
+
+
+@event("payment-received", 1, key="payer", producers=(EXTERNAL,))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentReceived(Event):
+    """`payer` is the account that the money is for.
+
+    When that is unknown, it is the payer's bank account, and `account` is absent.
+    """
+
+    payment_id: Id
+    payer: Id
+    account: Id | None = None
+    account_type: Code = "cash"
+    amount: Amount
+    instrument: Literal["bank-transfer", "card", "cash", "bankers-acceptance"] = "bank-transfer"
+    received_on: CalendarDate
+    reference: Text | None = None
