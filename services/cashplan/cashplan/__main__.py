@@ -1,0 +1,3 @@
+from cashplan.app import service
+
+service.main()
