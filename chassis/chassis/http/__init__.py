@@ -1,0 +1,39 @@
+"""Queries and commands over HTTP: authenticated, authorized, each in one snapshot or one transaction."""
+
+from chassis.http.application import OPEN_PATHS, build_app, unprotected_routes
+from chassis.http.auth import Authenticator, KeySet, Principal
+from chassis.http.exchange import Context, CurrentAccess, CurrentPrincipal, Reader, Work
+from chassis.http.paging import CursorPage, Page, PageRequest
+from chassis.http.policy import LOADED, Access, Forbidden, NotFound, Policy, Visible, authorize
+from chassis.http.ports import HttpContext, Readiness
+from chassis.http.problems import FieldError, Problem
+from chassis.http.router import Router
+
+__all__ = [
+    "LOADED",
+    "OPEN_PATHS",
+    "Access",
+    "Authenticator",
+    "Context",
+    "CurrentAccess",
+    "CurrentPrincipal",
+    "CursorPage",
+    "FieldError",
+    "Forbidden",
+    "HttpContext",
+    "KeySet",
+    "NotFound",
+    "Page",
+    "PageRequest",
+    "Policy",
+    "Principal",
+    "Problem",
+    "Reader",
+    "Readiness",
+    "Router",
+    "Visible",
+    "Work",
+    "authorize",
+    "build_app",
+    "unprotected_routes",
+]
