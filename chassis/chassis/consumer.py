@@ -1,0 +1,462 @@
+"""Consumes batches of records: one transaction a batch, each record applied, refused or dead-lettered.
+
+The order of steps and what they promise: docs/architecture.md, "One way to consume".
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from time import perf_counter, time
+from typing import Any, Final, Protocol
+
+import structlog
+from contracts.event import Event
+
+from chassis import bookkeeping, metrics, tracing
+from chassis.bookkeeping import Admission, TopicPartition
+from chassis.database import Database, statements
+from chassis.errors import BookkeepingFailed, Refused, is_transient, stop_process
+from chassis.records import RawRecord, Record, read
+from chassis.work import Batch, Committed, DeadLetter, OutboxRow
+
+BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+CONFLICT: Final = "id-conflict"
+PROCESSING_FAILED: Final = "processing-failed"
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A handler and the events that it applies; several types share a handler that locks the same rows."""
+
+    handler: Handler
+    events: tuple[type[Event], ...]
+
+    def __init__(self, handler: Handler, *events: type[Event]) -> None:
+        object.__setattr__(self, "handler", handler)
+        object.__setattr__(self, "events", events)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return tuple(event.contract.topic for event in self.events)
+
+
+class Log(Protocol):
+    """What the consumer asks of Kafka besides records."""
+
+    async def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        """The first offset still there and the one after the last."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Reads the partition from `offset` on."""
+
+    def pause(self, partition: TopicPartition) -> None:
+        """Reads the partition no more until it is resumed."""
+
+    async def commit(self, next_offsets: dict[TopicPartition, int]) -> None:
+        """Tells the group how far it has come; only a hint."""
+
+
+class _StalePositions(Exception):
+    """Another instance has moved the positions since they were read."""
+
+    def __init__(self, positions: dict[TopicPartition, int]) -> None:
+        self.positions = positions
+
+
+class _Stopping(Exception):
+    """The process is shutting down while a batch waits for a fault to pass."""
+
+
+class Consumer:
+    """Applies raw records of the service's topics; the caller hands it one batch at a time."""
+
+    def __init__(
+        self,
+        service: str,
+        database: Database,
+        subscriptions: Sequence[Subscription],
+        kafka: Log,
+        committed: Committed,
+        *,
+        stopping: asyncio.Event | None = None,
+        now: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        self.service = service
+        self.database = database
+        self.subscriptions = subscriptions
+        self.kafka = kafka
+        self.committed = committed
+        self.stopping = stopping or asyncio.Event()
+        self.busy = False
+        self.positions: dict[TopicPartition, int] = {}
+        self.blocked: set[TopicPartition] = set()
+        self._sought: dict[TopicPartition, int] = {}
+        self._now = now
+        self._faulty = False
+        self._handler_of = {
+            event.contract.name: index for index, entry in enumerate(subscriptions) for event in entry.events
+        }
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What the service reads, its own redrive topic last."""
+        names = [topic for subscription in self.subscriptions for topic in subscription.topics]
+        return (*names, self.redrive_topic)
+
+    @property
+    def redrive_topic(self) -> str:
+        return f"{self.service}.redrive"
+
+    def revoked(self, partitions: Iterable[TopicPartition]) -> None:
+        """Forgets what was known of partitions that another instance may read now."""
+        for partition in partitions:
+            self.positions.pop(partition, None)
+            self._sought.pop(partition, None)
+            self.blocked.discard(partition)
+
+    async def consume(self, records: Sequence[RawRecord]) -> None:
+        """Applies a batch, however long the database is away; returns unapplied only when the process stops."""
+        self.busy = True
+        try:
+            await self._until_it_passes(self._process_or_isolate, records)
+        except _Stopping:
+            log.info("batch left for the next start", records=len(records))
+        except BookkeepingFailed:
+            log.critical("positions, inbox or outbox failed; the process stops", exc_info=True)
+            self.stopping.set()
+            stop_process()
+        finally:
+            self.busy = False
+
+    async def _until_it_passes(self, step: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        attempt = 0
+        while True:
+            try:
+                await step(*arguments)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                self._say_once(error)
+                await self._wait(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
+                attempt += 1
+            else:
+                self._recovered()
+                return
+
+    async def _wait(self, seconds: float) -> None:
+        if self.stopping.is_set():
+            raise _Stopping
+        try:
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+        except TimeoutError:
+            return
+        raise _Stopping
+
+    def _say_once(self, error: Exception) -> None:
+        if not self._faulty:
+            log.warning("batch waits for a fault to pass", error=f"{type(error).__name__}: {error}"[:300])
+        self._faulty = True
+
+    def _recovered(self) -> None:
+        if self._faulty:
+            log.info("batches are applied again")
+        self._faulty = False
+
+    async def _process_or_isolate(self, records: Sequence[RawRecord]) -> None:
+        try:
+            await self.process(records)
+        except (BookkeepingFailed, _Stopping):
+            raise
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.exception("batch failed; its records are tried one by one", records=len(records))
+            for record in records:
+                await self._until_it_passes(self._process_alone, record)
+
+    async def _process_alone(self, record: RawRecord) -> None:
+        try:
+            await self.process([record])
+        except (BookkeepingFailed, _Stopping):
+            raise
+        except Exception as error:
+            if is_transient(error):
+                raise
+            reason, detail = _why(error)
+            if reason == PROCESSING_FAILED:
+                log.exception(
+                    "record failed twice",
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                )
+            await self.process([record], failure=(reason, detail))
+
+    async def process(self, records: Sequence[RawRecord], failure: tuple[str, str] | None = None) -> None:
+        """One transaction over the records that are still to be applied; `failure` dead-letters them instead."""
+        started = perf_counter()
+        while True:
+            pending = await self._continuous(records)
+            if not pending:
+                return
+            try:
+                await self._transact(pending, failure, started)
+                return
+            except _StalePositions as stale:
+                self.positions.update(stale.positions)
+
+    async def _continuous(self, records: Sequence[RawRecord]) -> list[RawRecord]:
+        """The records at or above their partition's stored position, without partitions that have a hole."""
+        by_partition: dict[TopicPartition, list[RawRecord]] = {}
+        for record in records:
+            by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+        await self._load_positions(by_partition)
+        pending: list[RawRecord] = []
+        for partition, ordered in by_partition.items():
+            if partition in self.blocked:
+                continue
+            position = self.positions[partition]
+            above = [record for record in ordered if record.offset >= position]
+            if len(above) < len(ordered):
+                metrics.records.labels(topic=partition.topic, outcome="filtered").inc(
+                    len(ordered) - len(above)
+                )
+                if await self.ends_early(partition):
+                    continue
+            if above and await self._reaches(partition, above[0].offset):
+                pending.extend(above)
+        return pending
+
+    async def _load_positions(self, partitions: Iterable[TopicPartition]) -> None:
+        unknown = [partition for partition in partitions if partition not in self.positions]
+        if not unknown:
+            return
+        begins = {partition: (await self.kafka.bounds(partition))[0] for partition in unknown}
+        async with self.database.transaction() as connection:
+            self.positions.update(await bookkeeping.ensure_positions(connection, begins))
+            for gap in await bookkeeping.open_gaps(connection):
+                self._block(TopicPartition(gap.topic, gap.partition))
+
+    async def _reaches(self, partition: TopicPartition, first: int) -> bool:
+        """Whether nothing lies between the stored position and the first record.
+
+        The first time it does not, the partition is read again from the position. If that shows the same
+        record first, the offsets between are transaction markers; if the log begins later, they are gone.
+        """
+        position = self.positions[partition]
+        if first == position or self._sought.get(partition) == position:
+            return True
+        begin, end = await self.kafka.bounds(partition)
+        if begin > position:
+            await self._gap(partition, "log-begins-later", begin, end)
+        else:
+            self._sought[partition] = position
+            self.kafka.seek(partition, position)
+        return False
+
+    async def ends_early(self, partition: TopicPartition) -> bool:
+        """Whether the log ends below the stored position, as a recreated topic does; records the gap if so."""
+        begin, end = await self.kafka.bounds(partition)
+        if end >= self.positions[partition]:
+            return False
+        await self._gap(partition, "log-ends-earlier", begin, end)
+        return True
+
+    async def _gap(self, partition: TopicPartition, kind: str, begin: int, end: int) -> None:
+        expected = self.positions[partition]
+        async with self.database.transaction() as connection:
+            new = await bookkeeping.record_gap(connection, partition, kind, expected, begin, end)
+        if new:
+            log.error(
+                "gap in the log", **partition._asdict(), kind=kind, expected=expected, begin=begin, end=end
+            )
+        self._block(partition)
+
+    def _block(self, partition: TopicPartition) -> None:
+        self.blocked.add(partition)
+        self.kafka.pause(partition)
+
+    async def _transact(
+        self, raw: Sequence[RawRecord], failure: tuple[str, str] | None, started: float
+    ) -> None:
+        records, dead_letters = self._decode(raw)
+        if failure is not None:
+            dead_letters = [_failed(record, failure, attempts=2) for record in raw]
+            records = []
+        next_offsets: dict[TopicPartition, int] = {}
+        for record in raw:
+            next_offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        first_of, repeats = _first_of_each(records)
+        async with self.database.transaction() as connection:
+            admission = await self._admit(connection, sorted(next_offsets), list(first_of.values()))
+            conflicts, duplicates = await self._sort_out(connection, admission, first_of, repeats)
+            fresh = [record for key, record in first_of.items() if key in admission.fresh]
+            works = await self._handle(connection, self._now() or admission.now, fresh)
+            dead_letters = [
+                *dead_letters,
+                *conflicts,
+                *(late for work in works for late in work.dead_letters),
+            ]
+            outbox = await self._settle(connection, works, dead_letters)
+            await self._finish(connection, next_offsets, outbox)
+            count = statements(connection)
+        self.positions.update(next_offsets)
+        for partition in next_offsets:
+            self._sought.pop(partition, None)
+        for work in works:
+            self.committed.committed(work)
+        self._measure(raw, fresh, duplicates, dead_letters, count, perf_counter() - started)
+        await self.kafka.commit(next_offsets)
+
+    def _decode(self, raw: Sequence[RawRecord]) -> tuple[list[Record[Event]], list[DeadLetter]]:
+        records: list[Record[Event]] = []
+        dead_letters: list[DeadLetter] = []
+        for candidate in raw:
+            try:
+                record = read(candidate, self.redrive_topic)
+                if record.event.contract.name not in self._handler_of:
+                    raise Refused("wrong-topic", f"ce_type: {self.service} does not read {record.type}")
+                records.append(record)
+            except Refused as refused:
+                dead_letters.append(_failed(candidate, (refused.reason, refused.detail), attempts=1))
+        return records, dead_letters
+
+    async def _admit(
+        self, connection: Any, partitions: Sequence[TopicPartition], records: Sequence[Record[Event]]
+    ) -> Admission:
+        try:
+            admission = await bookkeeping.admit(connection, partitions, records)
+        except Exception as error:
+            raise _bookkeeping("positions and inbox", error) from error
+        if admission.positions != {partition: self.positions[partition] for partition in partitions}:
+            for partition in set(partitions) - set(admission.positions):
+                self.positions.pop(partition, None)
+            raise _StalePositions(admission.positions)
+        return admission
+
+    async def _sort_out(
+        self,
+        connection: Any,
+        admission: Admission,
+        first_of: dict[tuple[str, str], Record[Event]],
+        repeats: Sequence[Record[Event]],
+    ) -> tuple[list[DeadLetter], int]:
+        """Duplicates are dropped; the same id with another payload is a conflict and goes to the dead letter."""
+        seen = [record for key, record in first_of.items() if key not in admission.fresh]
+        if not seen and not repeats:
+            return [], 0
+        hashes = {key: record.hash for key, record in first_of.items()}
+        if seen:
+            hashes |= await bookkeeping.inbox_hashes(
+                connection, [(record.source, record.id) for record in seen]
+            )
+        conflicts = [
+            _failed(
+                record.raw,
+                (CONFLICT, f"ce_id: {record.id} of {record.source} came before with another payload"),
+                1,
+            )
+            for record in (*seen, *repeats)
+            if record.hash != hashes[record.source, record.id]
+        ]
+        return conflicts, len(seen) + len(repeats) - len(conflicts)
+
+    async def _handle(
+        self, connection: Any, now: datetime, fresh: Sequence[Record[Event]]
+    ) -> list[Batch[Any]]:
+        groups: dict[int, list[Record[Event]]] = {}
+        for record in fresh:
+            groups.setdefault(self._handler_of[record.event.contract.name], []).append(record)
+        works: list[Batch[Any]] = []
+        for index in sorted(groups):
+            batch: Batch[Any] = Batch(
+                service=self.service, connection=connection, now=now, records=groups[index]
+            )
+            handler = self.subscriptions[index].handler
+            with tracing.batch_span(handler.__name__, groups[index]):
+                await handler(batch)
+            works.append(batch)
+        return works
+
+    async def _settle(
+        self, connection: Any, works: Sequence[Batch[Any]], dead_letters: Sequence[DeadLetter]
+    ) -> list[OutboxRow]:
+        outbox = [row for work in works for row in work.outbox]
+        for work in works:
+            await work.flush_timers()
+        if dead_letters:
+            outbox += await bookkeeping.insert_dead_letters(connection, self.service, dead_letters)
+            forgotten = {
+                (letter.event_source, letter.event_id)
+                for letter in dead_letters
+                if letter.event_source is not None and letter.event_id is not None
+            }
+            if forgotten:
+                await bookkeeping.forget(connection, forgotten)
+        return outbox
+
+    async def _finish(
+        self, connection: Any, next_offsets: dict[TopicPartition, int], outbox: Sequence[OutboxRow]
+    ) -> None:
+        try:
+            await bookkeeping.finish(connection, next_offsets, outbox)
+        except Exception as error:
+            raise _bookkeeping("positions and outbox", error) from error
+
+    def _measure(
+        self,
+        raw: Sequence[RawRecord],
+        fresh: Sequence[Record[Event]],
+        duplicates: int,
+        dead_letters: Sequence[DeadLetter],
+        statement_count: int,
+        seconds: float,
+    ) -> None:
+        metrics.batch_records.observe(len(raw))
+        metrics.batch_seconds.observe(seconds)
+        metrics.batch_statements.observe(statement_count)
+        if duplicates:
+            metrics.records.labels(topic=raw[0].topic, outcome="duplicate").inc(duplicates)
+        for letter in dead_letters:
+            metrics.records.labels(topic=letter.record.topic, outcome="dead-letter").inc()
+            metrics.dead_letters.labels(reason=letter.reason).inc()
+        for topic, count in Counter(record.topic for record in fresh).items():
+            metrics.records.labels(topic=topic, outcome="applied").inc(count)
+        for partition, record in {
+            TopicPartition(record.topic, record.partition): record for record in raw
+        }.items():
+            age = max(time() - record.timestamp / 1000, 0)
+            metrics.consumer_time_lag_seconds.labels(*partition).set(age)
+
+
+def _first_of_each(
+    records: Sequence[Record[Event]],
+) -> tuple[dict[tuple[str, str], Record[Event]], list[Record[Event]]]:
+    """The first record of each (source, id) in the batch, and the later ones with the same."""
+    first_of: dict[tuple[str, str], Record[Event]] = {}
+    repeats: list[Record[Event]] = []
+    for record in records:
+        if first_of.setdefault((record.source, record.id), record) is not record:
+            repeats.append(record)
+    return first_of, repeats
+
+
+def _failed(record: RawRecord, failure: tuple[str, str], attempts: int) -> DeadLetter:
+    reason, detail = failure
+    return DeadLetter(record, reason, detail, attempts)
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    if isinstance(error, Refused):
+        return error.reason, error.detail
+    return PROCESSING_FAILED, f"{type(error).__name__}: {error}"
+
+
+def _bookkeeping(step: str, error: Exception) -> Exception:
+    return error if is_transient(error) else BookkeepingFailed(step, error)

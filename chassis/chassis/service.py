@@ -1,0 +1,243 @@
+"""A service: what it reads, answers, schedules and checks; started, watched and stopped in one place."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI
+from sqlalchemy import text
+
+from chassis import bookkeeping, invariants, metrics, tracing
+from chassis.consumer import Consumer, Subscription
+from chassis.database import Database
+from chassis.errors import is_transient, stop_process
+from chassis.http.application import build_app
+from chassis.http.ports import Readiness
+from chassis.http.router import Router
+from chassis.invariants import CHASSIS_CHECKS, Check
+from chassis.kafka import Subscriber, Watch
+from chassis.relay import Relay, measure_outbox
+from chassis.settings import Settings
+from chassis.timers import TimerHandler, TimerRunner
+from chassis.work import CausedBy, UnitOfWork
+
+OUTBOX_AGE_SECONDS_MAX: Final = 60.0
+MEASURE_SECONDS: Final = 5.0
+PRUNE_SECONDS: Final = 60.0
+INBOX_DAYS: Final = 16
+IDEMPOTENCY_DAYS: Final = 7
+STOP_SECONDS_MAX: Final = 9.0
+
+log = structlog.get_logger(__name__)
+
+Job = Callable[["ServiceContext"], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """A service on one page: `app.py` makes one, `__main__.py` runs its `main`."""
+
+    name: str
+    package: str
+    subscriptions: tuple[Subscription, ...] = ()
+    timers: Mapping[str, TimerHandler] = field(default_factory=dict)
+    routers: tuple[Router, ...] = ()
+    jobs: tuple[Job, ...] = ()
+    checks: tuple[Check, ...] = ()
+    settings: type[Settings] = Settings
+
+    @property
+    def all_checks(self) -> tuple[Check, ...]:
+        return CHASSIS_CHECKS + self.checks
+
+    def main(self) -> None:
+        """The command line: serve, migrate, verify, gaps, dead-letters, redrive."""
+        from chassis.command_line import run
+
+        run(self)
+
+    def application(self, settings: Settings) -> FastAPI:
+        """The ASGI application whose lifespan runs everything else."""
+        return ServiceContext(self, settings).application()
+
+
+class ServiceContext:
+    """A running service: its database, consumer, relay and timers."""
+
+    def __init__(
+        self, service: Service, settings: Settings, *, now: Callable[[], datetime | None] = lambda: None
+    ) -> None:
+        self.service = service
+        self.name = service.name
+        self.settings = settings
+        self.metrics = metrics
+        self.now = now
+        self.stopping = asyncio.Event()
+        self.database = Database(
+            settings.database_dsn.get_secret_value(),
+            application_name=f"{service.name}-{settings.instance}",
+            connections_max=settings.database_connections_max,
+        )
+        self.relay = Relay(
+            service.name,
+            settings.database_dsn.get_secret_value(),
+            settings.kafka_bootstrap_servers,
+            self.database,
+        )
+        topics = [topic for entry in service.subscriptions for topic in entry.topics]
+        self.subscriber = Subscriber(
+            settings.kafka_bootstrap_servers,
+            service.name,
+            f"{service.name}-{settings.instance}",
+            [*topics, f"{service.name}.redrive"],
+            settings.batch_records_max,
+        )
+        self.consumer = Consumer(
+            service.name,
+            self.database,
+            service.subscriptions,
+            self.subscriber,
+            self,
+            stopping=self.stopping,
+            now=now,
+        )
+        self.timers = TimerRunner(service.name, self.database, service.timers, self)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def committed(self, work: UnitOfWork) -> None:
+        """Wakes the relay and counts decisions once a transaction has committed."""
+        if work.outbox:
+            self.relay.wake()
+        for (decision, outcome), number in work.counts.items():
+            metrics.decisions.labels(decision=decision, outcome=outcome).inc(number)
+
+    def application(self) -> FastAPI:
+        return build_app(self, self.service.routers, self._lifespan)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        self._tasks.append(asyncio.create_task(self._run(), name="run"))
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    async def _run(self) -> None:
+        """Waits for the database, then for Kafka; everything that runs beside HTTP starts here."""
+        await self._until_database()
+        loops: list[Awaitable[None]] = [self.relay.run(), self._measure(), self._prune()]
+        loops.append(
+            invariants.watch(self.database, self.service.all_checks, self.settings.invariant_seconds)
+        )
+        if self.service.timers:
+            loops.append(self.timers.run())
+        loops.extend(job(self) for job in self.service.jobs)
+        self._tasks.extend(asyncio.create_task(self._guard(loop)) for loop in loops)
+        await self.subscriber.start(self.consumer)
+        self._tasks.append(asyncio.create_task(Watch(self.subscriber, self.consumer, self.database).run()))
+        _settle_garbage()
+
+    async def _guard(self, loop: Awaitable[None]) -> None:
+        """A loop that ends by an error takes the process with it; the next start is the mending."""
+        try:
+            await loop
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.critical("a background loop has failed; the process stops", exc_info=True)
+            stop_process()
+
+    async def _until_database(self) -> None:
+        said = ""
+        while True:
+            try:
+                async with self.database.engine.connect() as connection:
+                    await connection.execute(text("select 1 from position limit 1"))
+                return
+            except Exception as error:
+                sentence = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+                if said != sentence:
+                    log.warning("waiting for the database, or for its migrations", error=sentence)
+                said = sentence
+                await asyncio.sleep(1)
+
+    async def _measure(self) -> None:
+        while True:
+            try:
+                await measure_outbox(self.database)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    async def _prune(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            try:
+                async with self.database.transaction() as connection:
+                    await bookkeeping.prune(connection, INBOX_DAYS, IDEMPOTENCY_DAYS)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+
+    @asynccontextmanager
+    async def open_work(self, cause: CausedBy) -> AsyncIterator[UnitOfWork]:
+        """A command's transaction: flushed and committed when the block ends, rolled back when it raises."""
+        async with self.database.transaction() as connection:
+            now = self.now() or (await connection.execute(text("select clock_timestamp()"))).scalar_one()
+            work = UnitOfWork(service=self.name, connection=connection, now=now, cause=cause)
+            yield work
+            await work.flush()
+        self.committed(work)
+
+    async def readiness(self) -> list[Readiness]:
+        """Named conditions, whether each holds, and a sentence."""
+        return [*await self._database_readiness(), Readiness("consumer", *self.subscriber.readiness())]
+
+    async def _database_readiness(self) -> list[Readiness]:
+        try:
+            async with asyncio.timeout(3):
+                rows, age = await measure_outbox(self.database)
+                async with self.database.transaction() as connection:
+                    gaps = await bookkeeping.open_gaps(connection)
+        except Exception as error:
+            return [Readiness("database", False, f"{type(error).__name__}: {error}".splitlines()[0][:200])]
+        stale = age > OUTBOX_AGE_SECONDS_MAX
+        return [
+            Readiness("database", True, "answers"),
+            Readiness("outbox", not stale, f"{rows} events wait, the oldest for {age:.0f} s"),
+            Readiness("gaps", not gaps, "; ".join(_gap_sentence(gap) for gap in gaps) or "none"),
+        ]
+
+    async def stop(self) -> None:
+        """Finishes the batch in hand, leaves the group, publishes no more, closes the pool."""
+        self.stopping.set()
+        for task in self._tasks[:1]:
+            task.cancel()
+        try:
+            async with asyncio.timeout(STOP_SECONDS_MAX):
+                await self.subscriber.stop()
+        except Exception as error:
+            log.warning("left the group by force", error=f"{type(error).__name__}: {error}"[:200])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.database.close()
+        tracing.shutdown()
+        log.info("stopped")
+
+
+def _gap_sentence(gap: Any) -> str:
+    return f"{gap.topic}/{gap.partition}: offsets from {gap.expected_offset} on are gone ({gap.kind})"
+
+
+def _settle_garbage() -> None:
+    """What was made while starting lives for good: it is taken out of every later collection."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -1,0 +1,267 @@
+"""One transaction's work: what a handler, a timer or a command reads, emits and schedules."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, Protocol, TypeVar
+from uuid import UUID, uuid5
+
+from contracts.event import Event
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chassis.errors import Refused
+from chassis.records import EVENT_BYTES_MAX, SPECVERSION, Record, pack_headers
+
+EVENT_NAMESPACE: Final = UUID("6f9d7a52-5a51-4d3c-9a2e-0c1c3f1f7c11")
+CONTENT_TYPE: Final = b"application/json"
+
+E = TypeVar("E", bound=Event)
+
+
+class CausedBy(Protocol):
+    """What an emitted event names as its cause: a record, a timer or a command."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def correlation_id(self) -> str: ...
+    @property
+    def traceparent(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A command over HTTP, or whatever else has an id and no record."""
+
+    source: str
+    id: str
+    correlation_id: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """A due timer; as a cause its id is (kind, key, due time)."""
+
+    kind: str
+    key: str
+    due_at: datetime
+    source: str
+    correlation_id: str
+    traceparent: str | None = None
+    attempts: int = 0
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}/{self.key}/{self.due_at.astimezone(UTC).isoformat()}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One message to publish; headers are packed."""
+
+    topic: str
+    key: bytes | None
+    headers: bytes
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be applied, kept with its bytes, coordinates, reason and attempts."""
+
+    record: Any
+    reason: str
+    detail: str
+    attempts: int
+    event_source: str | None = None
+    event_id: str | None = None
+
+
+@dataclass(slots=True)
+class UnitOfWork:
+    """What happens inside one transaction and goes out with its commit.
+
+    `now` is the database's clock, read once. Nothing is written until `flush`, which runs at most three
+    statements however much was emitted.
+    """
+
+    service: str
+    connection: AsyncConnection
+    now: datetime
+    cause: CausedBy | None = None
+    outbox: list[OutboxRow] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _timers_set: dict[tuple[str, str], tuple[datetime, CausedBy]] = field(default_factory=dict)
+    _timers_cancelled: set[tuple[str, str]] = field(default_factory=set)
+    _emitted: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+
+    def emit(self, event: Event, cause: CausedBy | None = None) -> str:
+        """Publishes an event with this transaction; returns its id, UUIDv5 of (cause, type, index).
+
+        Errors: Refused `too-large` when the event has more than 4 MiB.
+        """
+        because = self._because(cause)
+        contract = event.contract
+        body = event.to_json()
+        if len(body) > EVENT_BYTES_MAX:
+            raise Refused(
+                "too-large", f"{contract.type} would have {len(body)} bytes; at most {EVENT_BYTES_MAX} go out"
+            )
+        counter = (because.source, because.id, contract.type)
+        index = self._emitted[counter]
+        self._emitted[counter] = index + 1
+        event_id = str(uuid5(EVENT_NAMESPACE, f"{because.source}\n{because.id}\n{contract.type}\n{index}"))
+        headers = self._headers(event_id, contract.type, because)
+        self.outbox.append(OutboxRow(contract.topic, event.key().encode(), pack_headers(headers), body))
+        return event_id
+
+    def _headers(self, event_id: str, event_type: str, because: CausedBy) -> list[tuple[str, bytes | None]]:
+        headers: list[tuple[str, bytes | None]] = [
+            ("ce_specversion", SPECVERSION.encode()),
+            ("ce_id", event_id.encode()),
+            ("ce_source", f"coffer/{self.service}".encode()),
+            ("ce_type", event_type.encode()),
+            ("ce_time", self.now.isoformat().encode()),
+            ("content-type", CONTENT_TYPE),
+            ("correlation_id", because.correlation_id.encode()),
+            ("causation_id", because.id.encode()),
+        ]
+        if because.traceparent:
+            headers.append(("traceparent", because.traceparent.encode()))
+        return headers
+
+    def _because(self, cause: CausedBy | None) -> CausedBy:
+        because = cause or self.cause
+        assert because is not None, "an event outside a command names its cause"
+        return because
+
+    def set_timer(self, kind: str, key: str, due_at: datetime, cause: CausedBy | None = None) -> None:
+        """Fires `kind` for `key` at `due_at`; one timer per (kind, key), the last call wins."""
+        self._timers_cancelled.discard((kind, key))
+        self._timers_set[kind, key] = (due_at, self._because(cause))
+
+    def cancel_timer(self, kind: str, key: str) -> None:
+        """Takes a timer back; one that is firing at this moment must see the changed state itself."""
+        self._timers_set.pop((kind, key), None)
+        self._timers_cancelled.add((kind, key))
+
+    def count(self, decision: str, outcome: str) -> None:
+        """Counts a decision in the metrics, once this transaction has committed."""
+        self.counts[decision, outcome] += 1
+
+    async def flush(self) -> None:
+        """Writes what was scheduled and emitted."""
+        await self.flush_timers()
+        await insert_outbox(self.connection, self.outbox)
+
+    async def flush_timers(self) -> None:
+        if self._timers_cancelled:
+            await _cancel_timers(self.connection, sorted(self._timers_cancelled))
+        if self._timers_set:
+            await _set_timers(self.connection, self._timers_set)
+
+
+@dataclass(slots=True)
+class Batch(UnitOfWork, Generic[E]):
+    """The records of one batch that one handler is to apply, in log order."""
+
+    records: Sequence[Record[E]] = ()
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Record[E]]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def dead_letter(self, record: Record[Any], reason: str, detail: str) -> None:
+        """Refuses a record that has no other answer, with a stable reason and a sentence."""
+        self.dead_letters.append(DeadLetter(record.raw, reason, detail, 1, record.source, record.id))
+
+
+@dataclass(slots=True)
+class TimerBatch(UnitOfWork):
+    """The due timers of one kind, in due order."""
+
+    timers: Sequence[Timer] = ()
+
+    def __iter__(self) -> Iterator[Timer]:
+        return iter(self.timers)
+
+
+async def insert_outbox(connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None:
+    if not rows:
+        return
+    await connection.execute(INSERT_OUTBOX, outbox_parameters(rows))
+
+
+INSERT_OUTBOX: Final = text(
+    """
+    insert into outbox (topic, key, headers, body)
+    select topic, key, headers, body
+    from unnest(cast(:topics as text[]), cast(:keys as bytea[]), cast(:headers as bytea[]), cast(:bodies as bytea[]))
+        with ordinality as o (topic, key, headers, body, ordinal)
+    order by ordinal
+    """
+)
+
+
+def outbox_parameters(rows: Sequence[OutboxRow]) -> dict[str, Any]:
+    return {
+        "topics": [row.topic for row in rows],
+        "keys": [row.key for row in rows],
+        "headers": [row.headers for row in rows],
+        "bodies": [row.body for row in rows],
+    }
+
+
+async def _set_timers(
+    connection: AsyncConnection, timers: dict[tuple[str, str], tuple[datetime, CausedBy]]
+) -> None:
+    rows = sorted(timers.items())
+    await connection.execute(
+        text(
+            """
+            insert into timer (kind, key, due_at, correlation_id, traceparent)
+            select * from unnest(cast(:kinds as text[]), cast(:keys as text[]), cast(:due as timestamptz[]),
+                                 cast(:correlations as text[]), cast(:traces as text[]))
+            on conflict (kind, key) do update
+            set due_at = excluded.due_at, correlation_id = excluded.correlation_id,
+                traceparent = excluded.traceparent, attempts = 0
+            """
+        ),
+        {
+            "kinds": [kind for (kind, _), _ in rows],
+            "keys": [key for (_, key), _ in rows],
+            "due": [due_at for _, (due_at, _) in rows],
+            "correlations": [cause.correlation_id for _, (_, cause) in rows],
+            "traces": [cause.traceparent for _, (_, cause) in rows],
+        },
+    )
+
+
+async def _cancel_timers(connection: AsyncConnection, timers: Sequence[tuple[str, str]]) -> None:
+    """Skips a locked timer: it is firing, and its handler waits for the very rows that are locked here."""
+    await connection.execute(
+        text(
+            """
+            delete from timer where (kind, key) in (
+                select kind, key from timer
+                where (kind, key) in (select * from unnest(cast(:kinds as text[]), cast(:keys as text[])))
+                order by kind, key
+                for update skip locked)
+            """
+        ),
+        {"kinds": [kind for kind, _ in timers], "keys": [key for _, key in timers]},
+    )
+
+
+class Committed(Protocol):
+    """What is told of a commit: the relay is woken, decisions are counted."""
+
+    def committed(self, work: UnitOfWork) -> None: ...

@@ -1,0 +1,1 @@
+"""The smallest service: it counts payments per account. docs/adding-a-service.md shows it."""
