@@ -21,6 +21,9 @@ class BalanceChanged(Event):
     document_type: Code
     document_id: DocumentId
     change: SignedAmount
+    """What the entry added, below zero for what it took."""
     balance: SignedAmount
     effective_date: CalendarDate
+    """When the change counts, in the organisation's time zone."""
     posted_at: Moment
+    """When it was entered."""

@@ -52,7 +52,7 @@ def decode(type_name: str, body: bytes) -> Event:
     contract = TYPES.get(type_name)
     if contract is None:
         _refuse_type(type_name)
-    document = _read(body)
+    document = read_object(body)
     try:
         event = contract.adapter.validate_python(document)
     except ValidationError as error:
@@ -79,7 +79,8 @@ def _refuse_type(type_name: str) -> NoReturn:
     raise Malformed("unknown-type", f"{name} has no version {version!r}")
 
 
-def _read(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes) -> dict[str, Any]:  # Any: a parsed JSON document
+    """A value as one JSON object, before any model looks at it; raises Malformed."""
     try:
         document = from_json(body, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:

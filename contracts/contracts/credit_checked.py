@@ -55,5 +55,7 @@ class CreditChecked(Event):
     outcome: CreditOutcome
     reasons: Reasons
     metrics: Annotated[list[MetricResult], Field(max_length=METRICS_MAX)]
+    """Every metric of every profile that was evaluated."""
     order: Order | None = None
+    """The whole order, so that fund-pool needs nothing else."""
     checked_at: Moment

@@ -19,7 +19,9 @@ class Organisation:
     name: Name
     organisation_type: Literal["business", "legal", "group"]
     parent: Id | None = None
+    """The organisation that this one belongs to."""
     time_zone: TimeZone
+    """Of the IANA database, such as Asia/Shanghai."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class Customer:
     kind: Literal["customer"]
     name: Name
     customer_group: Id | None = None
+    """Shares credit profiles among its customers."""
     credit_managed: Annotated[bool, Field(strict=True)] = True
 
 
@@ -58,7 +61,11 @@ class MasterDataChanged(Event):
     """A higher `version` of the same (kind, id) replaces a lower one; `active` false retires the record."""
 
     id: Id
+    """Names the record within its kind; also the Kafka key."""
     version: Counter
+    """Counts up with each change; gaps are allowed."""
     active: Annotated[bool, Field(strict=True)] = True
     changed_at: Moment
+    """When the record changed in the system that owns it."""
     record: Annotated[Organisation | Customer | Account | UserRight, Field(discriminator="kind")]
+    """The whole record after the change."""

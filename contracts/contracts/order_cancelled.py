@@ -14,9 +14,12 @@ class OrderCancelled(Event):
     """Applies also before its submission, which is then declined."""
 
     source: Id
+    """The order system that submitted, or is about to submit, the order."""
     order_id: Id
     order_revision: Revision
+    """One above the order's last revision; 2 for an order submitted once."""
     paying_account: Id
+    """As in the order; also the Kafka key."""
     reason: Text
     cancelled_by: Id | None = None
     cancelled_at: Moment

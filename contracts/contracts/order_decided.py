@@ -71,10 +71,13 @@ class OrderDecided(Event):
     """
 
     source: Id
+    """The order system that asked."""
     order_id: Id
     order_revision: Revision
     check_number: Counter
+    """Counts credit's checks of this order without a gap; the highest one is the last word."""
     operation: Literal["submit", "cancel"]
+    """Which of the order's events is answered."""
     outcome: OrderOutcome
     paying_account: Id
     currency: CurrencyCode | None = None
@@ -83,6 +86,8 @@ class OrderDecided(Event):
     settlement_organisation: Id | None = None
     payment_method: Code | None = None
     reasons: Reasons
+    """Empty when accepted without remark."""
     position: OrderPosition | None = None
+    """The whole order after this decision."""
     explanation: Explanation
     decided_at: Moment

@@ -18,10 +18,16 @@ class PaymentReceived(Event):
     """
 
     payment_id: Id
+    """The bank's or gateway's own id; the same payment is credited once."""
     payer: Id
+    """Also the Kafka key."""
     account: Id | None = None
     account_type: Code = "cash"
+    """The purse that the money goes to: cash, deposit or a type of your own."""
     amount: Amount
+    """What arrived."""
     instrument: Literal["bank-transfer", "card", "cash", "bankers-acceptance"] = "bank-transfer"
     received_on: CalendarDate
+    """Value date at the bank."""
     reference: Text | None = None
+    """The payer's own words."""

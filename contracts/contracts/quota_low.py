@@ -37,8 +37,11 @@ class QuotaLow(Event):
     currency: CurrencyCode
     kind: Literal["opened", "reminder", "resolved", "superseded"]
     episode_id: Id
+    """Holds the notices of one low spell together."""
     reminder_number: Annotated[int, Field(ge=0, le=5, strict=True)]
+    """0 for all but reminders."""
     quota: SignedAmount
+    """The available quota when the notice was raised."""
     threshold: Amount
     terms: QuotaTerms
     occurred_at: Moment
