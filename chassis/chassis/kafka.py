@@ -26,6 +26,7 @@ POLL_INTERVAL_MAX_MS: Final = 300_000
 BATCH_TIMEOUT_MS: Final = 5
 WATCH_SECONDS: Final = 2.0
 STUCK_SECONDS_MAX: Final = 60.0
+SILENT_SECONDS_MAX: Final = 10.0
 RECONNECT_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -62,7 +63,8 @@ class Subscriber:
         self.servers = servers
         self.assigned: frozenset[TopicPartition] = frozenset()
         self.lag_records = 0
-        self._progress_at = time()
+        self.answered_at = time()
+        self.progress_at = time()
         self._started = False
         self._consumer: Consumer | None = None
         self._broker = KafkaBroker(
@@ -122,6 +124,7 @@ class Subscriber:
         await self._until_up(self._check_topics)
         await self._until_up(self._broker.start)
         self._started = True
+        self.answered_at = self.progress_at = time()
         log.info("consuming", topics=list(self.topics))
 
     async def _until_up(self, step: Callable[[], Awaitable[Any]]) -> None:
@@ -190,11 +193,10 @@ class Subscriber:
             return False, f"not consuming yet: waiting for Kafka at {self.servers}"
         if self._subscription.tasks and all(task.done() for task in self._subscription.tasks):
             return False, "the consume task has ended; restart the service"
-        if not self.kafka.assignment():
-            if self.kafka._coordinator is None or self.kafka._coordinator.coordinator_dead.done():
-                return False, "the consumer group's coordinator is away"
-            return True, "no partition is assigned to this instance"
-        stuck = time() - self._progress_at
+        silent = time() - self.answered_at
+        if silent > SILENT_SECONDS_MAX:
+            return False, f"Kafka at {self.servers} has not answered for {silent:.0f} s"
+        stuck = time() - self.progress_at
         if self.lag_records and stuck > STUCK_SECONDS_MAX:
             return False, f"{self.lag_records} records wait and none was consumed for {stuck:.0f} s"
         return True, f"{len(self.assigned)} partitions, {self.lag_records} records behind"
@@ -228,8 +230,10 @@ class Watch:
         self.subscriber.assigned = frozenset(partitions)
         if not partitions:
             self.subscriber.lag_records = 0
+            self.subscriber.answered_at = self.subscriber.progress_at = time()
             return
         ends = await kafka.end_offsets([KafkaPartition(*partition) for partition in partitions])
+        self.subscriber.answered_at = time()
         positions = await self._positions(partitions)
         lags = {
             partition: ends[KafkaPartition(*partition)] - positions[partition] for partition in partitions
@@ -265,7 +269,7 @@ class Watch:
     def _measure(self, lags: dict[TopicPartition, int], positions: dict[TopicPartition, int]) -> None:
         behind = sum(max(lag, 0) for lag in lags.values())
         if positions != self._idle_positions or not behind:
-            self.subscriber._progress_at = time()
+            self.subscriber.progress_at = time()
         self.subscriber.lag_records = behind
         for partition, lag in lags.items():
             metrics.consumer_record_lag.labels(*partition).set(max(lag, 0))

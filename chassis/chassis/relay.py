@@ -109,7 +109,7 @@ class Relay:
         )
         try:
             while not await connection.fetchval("select pg_try_advisory_lock($1)", RELAY_LOCK):
-                await asyncio.sleep(RETRY_SECONDS)  # noqa: ASYNC110  # another process holds the lock
+                await asyncio.sleep(RETRY_SECONDS)  # another process holds the lock
             await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
             await self._publish_while_holding(connection)
         finally:

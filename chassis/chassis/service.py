@@ -121,11 +121,15 @@ class ServiceContext:
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        self._tasks.append(asyncio.create_task(self._run(), name="run"))
+        self.start()
         try:
             yield
         finally:
             await self.stop()
+
+    def start(self) -> None:
+        """Begins to run in the background; `readiness` tells how far it is."""
+        self._tasks.append(asyncio.create_task(self._run(), name="run"))
 
     async def _run(self) -> None:
         """Waits for the database, then for Kafka; everything that runs beside HTTP starts here."""
