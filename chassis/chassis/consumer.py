@@ -440,10 +440,9 @@ def _first_of_each(
 ) -> tuple[dict[tuple[str, str], Record[Event]], list[Record[Event]]]:
     """The first record of each (source, id) in the batch, and the later ones with the same."""
     first_of: dict[tuple[str, str], Record[Event]] = {}
-    repeats: list[Record[Event]] = []
-    for record in records:
-        if first_of.setdefault((record.source, record.id), record) is not record:
-            repeats.append(record)
+    repeats = [
+        record for record in records if first_of.setdefault((record.source, record.id), record) is not record
+    ]
     return first_of, repeats
 
 

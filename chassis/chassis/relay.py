@@ -29,6 +29,7 @@ RETRY_SECONDS: Final = 1.0
 TRUNCATE_AFTER_ROWS: Final = 20_000
 RELAY_LOCK: Final = 7_203_366_002
 CHANNEL: Final = "outbox"
+TRY_LOCK: Final = "select pg_try_advisory_lock($1)"
 
 assert POLL_SECONDS < IDLE_SESSION_SECONDS, "a relay that lives must not lose its session"
 
@@ -108,8 +109,8 @@ class Relay:
             server_settings={**SESSION, "application_name": f"{self.service}-relay"},
         )
         try:
-            while not await connection.fetchval("select pg_try_advisory_lock($1)", RELAY_LOCK):
-                await asyncio.sleep(RETRY_SECONDS)  # another process holds the lock
+            while not await connection.fetchval(TRY_LOCK, RELAY_LOCK):  # noqa: ASYNC110  # held elsewhere
+                await asyncio.sleep(RETRY_SECONDS)
             await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
             await self._publish_while_holding(connection)
         finally:

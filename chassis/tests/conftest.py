@@ -1,6 +1,6 @@
-"""The sample service lies beside the tests and is imported from there."""
+"""The sample service lies in docs/examples and is imported from there."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "examples"))

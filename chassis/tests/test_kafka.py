@@ -11,15 +11,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
-from chassis import Service, ServiceContext, Subscription
 from chassis.bookkeeping import TopicPartition
 from chassis.relay import Relay
 from chassis.testing import Harness
-from contracts import PaymentReceived
 from contracts.money import Money
+from sample_service import handlers
+
+from chassis import Service, ServiceContext, Subscription
+from contracts import PaymentReceived
 from ops.local.broker import NativeBroker
 from ops.local.ports import Ports
-from sample_service import handlers
 
 pytestmark = pytest.mark.stack
 

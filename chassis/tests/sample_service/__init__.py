@@ -1,1 +1,0 @@
-"""The smallest service: it counts payments per account. docs/adding-a-service.md shows it."""

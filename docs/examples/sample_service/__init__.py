@@ -1,0 +1,1 @@
+"""The smallest service: it counts payments per account. docs/adding.md shows it."""
