@@ -1,0 +1,1 @@
+"""credit: the gate that every order passes, and the exposure that it leaves behind."""

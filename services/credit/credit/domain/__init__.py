@@ -1,0 +1,1 @@
+"""The rules of credit: pure decisions over loaded state; no clock, no database, no framework."""

@@ -1,0 +1,128 @@
+"""What comes to the gate, and what goes out of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from contracts.credit_checked import CreditOperation, CreditOutcome, MetricResult
+from contracts.order import Order, Reason
+from contracts.order_decided import OrderOutcome
+
+OrderKey = tuple[str, str]
+"""Source and order id."""
+
+WaitKind = Literal["parked", "pending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The order event that a check answers: its CloudEvents coordinates and its content."""
+
+    event_source: str
+    event_id: str
+    digest: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An order handed in, at first or anew."""
+
+    order: Order
+    origin: Origin
+
+    @property
+    def key(self) -> OrderKey:
+        return self.order.source, self.order.order_id
+
+    @property
+    def revision(self) -> int:
+        return self.order.order_revision
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """An order taken back; it applies at once, whatever has come before."""
+
+    key: OrderKey
+    revision: int
+    paying_account: str
+    reason: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """fund-pool's answer to one check."""
+
+    key: OrderKey
+    check_number: int
+    outcome: OrderOutcome
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """A wait that has lasted too long: `number` is the parked revision or the pending check."""
+
+    kind: WaitKind
+    key: OrderKey
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """An approver's yes or no to a pending order."""
+
+    key: OrderKey
+    approve: bool
+    person: str
+    reason: str
+
+
+Arrival = Submission | Cancellation | Settlement | Expiry | Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something that must not last for ever."""
+
+    kind: WaitKind
+    key: OrderKey
+    number: int
+    due_at: datetime
+
+
+@dataclass(slots=True)
+class Answer:
+    """One numbered check of an order, to be passed on; `origin` is absent when no order event caused it."""
+
+    key: OrderKey
+    revision: int
+    check_number: int
+    paying_account: str
+    operation: CreditOperation
+    outcome: CreditOutcome
+    reasons: list[Reason]
+    metrics: list[MetricResult]
+    order: Order | None
+    origin: Origin | None
+    person: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An arrival that gets no answer: it contradicts what is known, and is put on record."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Effect:
+    """What one arrival led to."""
+
+    answers: list[Answer] = field(default_factory=list)
+    refusal: Refusal | None = None
+    began: list[Wait] = field(default_factory=list)
+    ended: list[tuple[WaitKind, OrderKey, int]] = field(default_factory=list)

@@ -1,0 +1,13 @@
+"""Who is controlled."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer as the check sees it; `has_profile` = in any currency."""
+
+    customer_id: str
+    credit_managed: bool
+    active: bool
+    has_profile: bool

@@ -1,0 +1,427 @@
+"""The order gate: every order event in, in the order's own turn; one numbered check out.
+
+The rules are those of the life of an order: revisions in turn, early ones parked, a cancellation at once and
+for good, check numbers without a gap, and an occupancy that follows what fund-pool decides.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from contracts.order import Order, Reason
+
+from credit.domain.arrivals import (
+    Answer,
+    Arrival,
+    Cancellation,
+    Effect,
+    Expiry,
+    Judgement,
+    OrderKey,
+    Origin,
+    Refusal,
+    Settlement,
+    Submission,
+    Wait,
+)
+from credit.domain.changes import Changes, Hold, HoldEnd, Parked, Periods
+from credit.domain.checks import NOTHING_HELD, Held, Verdict, check, declined
+from credit.domain.customers import Customer
+from credit.domain.order_state import CheckFact, OrderState
+from credit.domain.profiles import CUSTOMER, Entry, Profile, ProfileKey
+
+PARKED_MAX: Final = 64
+AHEAD_MAX: Final = 1000
+REASON_CHARACTERS_MAX: Final = 1500
+NO_PERMITS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class CreditError(Exception):
+    """Base of what the gate refuses to a person."""
+
+
+class NotPending(CreditError):
+    """The order does not wait for special approval."""
+
+    def __init__(self, key: OrderKey, status: str) -> None:
+        self.key = key
+        self.status = status
+        super().__init__(f"order {key[1]} of {key[0]} is {status}, not pending")
+
+
+class ApprovalRefused(CreditError):
+    """The check, repeated at approval, fails for something that special approval does not waive."""
+
+    def __init__(self, key: OrderKey, verdict: Verdict) -> None:
+        self.key = key
+        self.verdict = verdict
+        super().__init__(f"order {key[1]} of {key[0]} cannot be approved")
+
+
+class Gate:
+    """The orders, profiles and customers of one transaction, all under lock, and what is decided over them."""
+
+    def __init__(
+        self,
+        orders: Iterable[OrderState],
+        profiles: Iterable[Profile],
+        customers: Mapping[str, Customer],
+        now: datetime,
+        periods: Periods,
+    ) -> None:
+        self.orders = {order.key: order for order in orders}
+        self.profiles = {profile.profile_id: profile for profile in profiles}
+        self.customers = customers
+        self.now = now
+        self.periods = periods
+        self.changes = Changes()
+        self._effect = Effect()
+        self._profiles_of: dict[ProfileKey, list[Profile]] = defaultdict(list)
+        for profile in self.profiles.values():
+            self._profiles_of[profile.key].append(profile)
+
+    def apply(self, arrival: Arrival) -> Effect:
+        """Applies one arrival.
+
+        Errors: NotPending and ApprovalRefused for a judgement; nothing has changed then.
+        """
+        self._effect = Effect()
+        order = self.orders[arrival.key]
+        match arrival:
+            case Submission():
+                self._submit(order, arrival)
+            case Cancellation():
+                self._cancel(order, arrival)
+            case Settlement():
+                self._settle(order, arrival)
+            case Expiry():
+                self._expire(order, arrival)
+            case Judgement():
+                self._judge(order, arrival)
+        return self._effect
+
+    def verdict(self, order: Order, state: OrderState, waivable: Held = NOTHING_HELD) -> Verdict:
+        """The check of an order as it is; nothing is occupied by asking."""
+        customer = self.customers.get(order.customer)
+        profiles = self._profiles_of.get((CUSTOMER, order.customer, order.currency), ())
+        return check(order, customer, profiles, state.occupancy, waivable)
+
+    def _submit(self, order: OrderState, submission: Submission) -> None:
+        revision = submission.revision
+        if self._came_before(order, revision, submission.origin):
+            return
+        if revision > order.last_revision + 1 and len(order.answered_ahead) >= AHEAD_MAX:
+            self._refuse_flood(order, revision)
+        elif order.takes(revision):
+            self._answer_submission(order, submission)
+            self._answer_ready(order)
+        elif len(order.parked) < PARKED_MAX:
+            self._park(order, submission)
+        else:
+            text = (
+                f"{PARKED_MAX} later revisions of this order already wait for revision {order.last_revision + 1}; "
+                f"send that one first, and this one anew after it."
+            )
+            self._answer_early(order, submission, text)
+
+    def _came_before(self, order: OrderState, revision: int, origin: Origin) -> bool:
+        """Whether this revision is known; with another content it is refused as a conflict."""
+        known = order.digest(revision)
+        if known is None:
+            assert not order.has_answered(revision), "the digests of answered revisions are loaded"
+            return False
+        if known != origin.digest:
+            self._effect.refusal = Refusal(
+                "revision-conflict",
+                f"revision {revision} of order {order.order_id} of {order.source} came before with another content",
+            )
+        return True
+
+    def _refuse_flood(self, order: OrderState, revision: int) -> None:
+        self._effect.refusal = Refusal(
+            "too-many-early-revisions",
+            f"order {order.order_id} of {order.source} waits for revision {order.last_revision + 1}; "
+            f"{AHEAD_MAX} later ones are refused already, and so is {revision}",
+        )
+
+    def _answer_submission(self, order: OrderState, submission: Submission) -> None:
+        refused = _refused_at_gate(order, submission.order)
+        verdict = refused or self.verdict(submission.order, order)
+        answer = self._answer(order, submission.revision, verdict, submission.order, submission.origin)
+        if refused is None:
+            order.paying_account = submission.order.paying_account
+            order.order_check = answer.check_number
+            order.order = submission.order
+            self._enter(order, answer, verdict)
+
+    def _enter(self, order: OrderState, answer: Answer, verdict: Verdict) -> None:
+        """What a check makes of the order: undecided and occupying, pending, or declined."""
+        if verdict.passes:
+            order.status = "undecided"
+            order.open_check = answer.check_number
+            if verdict.amounts:
+                occupancy, number = order.occupancy, answer.check_number
+                self._move(order, number, lambda: occupancy.add(number, verdict.amounts), verdict.permits)
+        elif verdict.outcome == "pending-approval":
+            order.status = "pending"
+            order.open_check = answer.check_number
+            self._hold(order, answer)
+        else:
+            order.status = "declined"
+            order.open_check = None
+
+    def _hold(self, order: OrderState, answer: Answer) -> None:
+        assert order.order is not None, "what is held was submitted just now"
+        due_at = self.now + self.periods.pending
+        self.changes.holds.append(Hold(answer, order.order, due_at))
+        self._effect.began.append(Wait("pending", order.key, answer.check_number, due_at))
+
+    def _answer_ready(self, order: OrderState) -> None:
+        """Answers the parked revisions whose turn has come."""
+        while (revision := order.next_ready()) is not None:
+            self._answer_submission(order, self._unpark(order, revision))
+
+    def _park(self, order: OrderState, submission: Submission) -> None:
+        revision = submission.revision
+        due_at = self.now + self.periods.parked
+        order.parked[revision] = submission
+        self.changes.orders[order.key] = order
+        self.changes.parked.append(Parked(submission, due_at))
+        self._effect.began.append(Wait("parked", order.key, revision, due_at))
+
+    def _unpark(self, order: OrderState, revision: int) -> Submission:
+        self.changes.unparked.append((order.key, revision))
+        self._effect.ended.append(("parked", order.key, revision))
+        return order.parked.pop(revision)
+
+    def _answer_early(self, order: OrderState, submission: Submission, text: str) -> None:
+        """Refuses a revision whose turn never came; it changes nothing of the order."""
+        verdict = declined("predecessor-missing", text)
+        self._answer(order, submission.revision, verdict, submission.order, submission.origin)
+
+    def _cancel(self, order: OrderState, cancellation: Cancellation) -> None:
+        revision, origin = cancellation.revision, cancellation.origin
+        if self._came_before(order, revision, origin):
+            return
+        if order.status == "cancelled" and len(order.answered_ahead) >= AHEAD_MAX:
+            self._refuse_flood(order, revision)
+            return
+        assert order.order is not None or order.order_check is None, "the order as it stands is loaded"
+        changed = _changed_account(order, cancellation.paying_account)
+        order.paying_account = order.paying_account or cancellation.paying_account
+        verdict = changed or Verdict("approved", [_cancelled_by(order, cancellation)])
+        answer = self._answer(order, revision, verdict, order.order, origin, is_cancellation=True)
+        if changed is None and order.status != "cancelled":
+            self._close(order, "cancelled", None, cancellation.reason, answer.check_number)
+            self._move(order, answer.check_number, order.occupancy.clear)
+            order.status = "cancelled"
+        self._answer_ready(order)
+
+    def _settle(self, order: OrderState, settlement: Settlement) -> None:
+        """accepted keeps what the check occupies; every other outcome undoes exactly that."""
+        number = settlement.check_number
+        if number > order.checks:
+            self._effect.refusal = Refusal(
+                "unknown-check", f"order {order.order_id} of {order.source} has had {order.checks} checks, not {number}"
+            )
+            return
+        fact = self._fact(order, number)
+        if fact.contradicts(settlement.outcome):
+            known = fact.decided or fact.outcome
+            self._effect.refusal = Refusal(
+                "decision-conflict",
+                f"check {number} of order {order.order_id} of {order.source} is {known}, not {settlement.outcome}",
+            )
+        elif fact.decided is None:
+            fact.decided = settlement.outcome
+            self.changes.decisions.append(settlement)
+            self._follow_decision(order, settlement)
+
+    def _fact(self, order: OrderState, number: int) -> CheckFact:
+        if order.status == "undecided" and number == order.open_check:
+            return order.facts.setdefault(number, CheckFact("submit", "approved", None))
+        return order.facts[number]
+
+    def _follow_decision(self, order: OrderState, settlement: Settlement) -> None:
+        number, occupancy = settlement.check_number, order.occupancy
+        accepted = settlement.outcome == "accepted"
+        if number in occupancy.checks:
+            self._move(order, number, lambda: (occupancy.accept if accepted else occupancy.undo)(number))
+        if order.status == "undecided" and number == order.open_check:
+            order.status = "accepted" if accepted else "declined"
+            order.open_check = None
+            self.changes.orders[order.key] = order
+            self._answer_ready(order)
+
+    def _expire(self, order: OrderState, expiry: Expiry) -> None:
+        if expiry.kind == "pending":
+            if order.status == "pending" and order.open_check == expiry.number:
+                text = f"Nobody approved the order within {_period(self.periods.pending)}."
+                self._end_pending(order, "expired", None, text)
+        elif expiry.number in order.parked:
+            text = (
+                f"Revision {expiry.number} waited {_period(self.periods.parked)} for what goes before it; the order "
+                f"has been decided up to revision {order.last_revision}."
+            )
+            self._answer_early(order, self._unpark(order, expiry.number), text)
+            self._answer_ready(order)
+
+    def _judge(self, order: OrderState, judgement: Judgement) -> None:
+        if order.status != "pending":
+            raise NotPending(order.key, order.status)
+        if judgement.approve:
+            self._approve(order, judgement)
+        else:
+            text = f"{judgement.person} refused special approval: {judgement.reason}"
+            self._end_pending(order, "rejected", judgement, text)
+
+    def _approve(self, order: OrderState, judgement: Judgement) -> None:
+        """Repeats the whole check; only what was held before, and is still for special approval, is waived."""
+        assert order.order is not None, "the order as it stands is loaded for a judgement"
+        verdict = self.verdict(order.order, order, order.held)
+        if not verdict.passes:
+            raise ApprovalRefused(order.key, verdict)
+        text = f"{judgement.person} gave special approval: {judgement.reason}"
+        verdict.reasons.insert(0, Reason(code="special-approval", text=text))
+        answer = self._answer(order, order.order.order_revision, verdict, order.order, None, person=judgement.person)
+        self._close(order, "approved", judgement.person, judgement.reason, answer.check_number)
+        self._enter(order, answer, verdict)
+
+    def _end_pending(self, order: OrderState, outcome: str, judgement: Judgement | None, text: str) -> None:
+        assert order.order is not None, "the order as it stands is loaded when its wait ends"
+        person = judgement.person if judgement else None
+        verdict = declined(f"special-approval-{outcome}", text)
+        answer = self._answer(order, order.order.order_revision, verdict, order.order, None, person=person)
+        self._close(order, outcome, person, judgement.reason if judgement else None, answer.check_number)
+        order.status = "declined"
+
+    def _close(
+        self, order: OrderState, outcome: str, person: str | None, reason: str | None, result_check: int
+    ) -> None:
+        """Ends what the order waited for: a special approval, or fund-pool's decision of its open check."""
+        number = order.open_check
+        if number is None:
+            return
+        if order.status == "pending":
+            self.changes.hold_ends.append(HoldEnd(order.key, number, outcome, person, reason, result_check))
+            self._effect.ended.append(("pending", order.key, number))
+            order.facts[number] = CheckFact("submit", "pending-approval", None)
+        else:
+            order.facts[number] = CheckFact("submit", "approved", None)
+        order.open_check = None
+
+    def _answer(
+        self,
+        order: OrderState,
+        revision: int,
+        verdict: Verdict,
+        content: Order | None,
+        origin: Origin | None,
+        *,
+        is_cancellation: bool = False,
+        person: str | None = None,
+    ) -> Answer:
+        """Numbers a check and passes it on; counts the revision of the order event that it answers."""
+        order.checks += 1
+        account = order.paying_account or (content.paying_account if content else None)
+        assert account is not None, "every order event names its paying account"
+        answer = Answer(
+            key=order.key,
+            revision=revision,
+            check_number=order.checks,
+            paying_account=account,
+            operation="cancel" if is_cancellation else "submit",
+            outcome=verdict.outcome,
+            reasons=verdict.reasons,
+            metrics=verdict.metrics,
+            order=content,
+            origin=origin,
+            person=person,
+        )
+        if origin is not None:
+            order.mark_answered(revision, origin.digest)
+        self.changes.orders[order.key] = order
+        self.changes.answers.append(answer)
+        self._effect.answers.append(answer)
+        return answer
+
+    def _move(
+        self,
+        order: OrderState,
+        check_number: int,
+        move: Callable[[], None],
+        permits: Mapping[str, str] = NO_PERMITS,
+    ) -> None:
+        """Changes what the order occupies, and posts the difference to each profile."""
+        occupancy = order.occupancy
+        before = {
+            profile_id: (occupancy.occupied(profile_id), occupancy.settled(profile_id))
+            for profile_id in occupancy.profile_ids()
+        }
+        move()
+        self.changes.orders[order.key] = order
+        for profile_id in sorted({*before, *occupancy.profile_ids()}):
+            occupied, settled = before.get(profile_id, (0, 0))
+            profile = self.profiles[profile_id]
+            profile.settled += occupancy.settled(profile_id) - settled
+            self.changes.profiles[profile_id] = profile
+            change = occupancy.occupied(profile_id) - occupied
+            if change:
+                self._post(order, check_number, profile, change, permits.get(profile_id, "released"))
+
+    def _post(self, order: OrderState, check_number: int, profile: Profile, change: int, permit: str) -> None:
+        profile.used += change
+        profile.entries += 1
+        assert 0 <= profile.settled <= profile.used, "what is used covers what is settled"
+        limit = profile.limit("credit-limit")
+        entry = Entry(
+            profile_id=profile.profile_id,
+            entry_number=profile.entries,
+            source=order.source,
+            order_id=order.order_id,
+            check_number=check_number,
+            change=change,
+            used_after=profile.used,
+            permit=permit,
+            limit=limit if isinstance(limit, int) else None,
+        )
+        self.changes.entries.append(entry)
+
+
+def _refused_at_gate(order: OrderState, submitted: Order) -> Verdict | None:
+    """Why a submission is refused before anything of it is checked, if it is."""
+    if order.status == "cancelled":
+        return declined("cancelled", "The order is cancelled for good; hand it in under a new order id.")
+    changed = _changed_account(order, submitted.paying_account)
+    if changed is not None:
+        return changed
+    if order.status in ("accepted", "pending"):
+        state = "is accepted" if order.status == "accepted" else "waits for special approval"
+        return declined(
+            "already-submitted", f"The order {state}; only an order that was declined can be submitted anew."
+        )
+    return None
+
+
+def _changed_account(order: OrderState, paying_account: str) -> Verdict | None:
+    if order.paying_account in (None, paying_account):
+        return None
+    return declined(
+        "paying-account-changed",
+        f"The order is paid by account {order.paying_account}, not by {paying_account}; cancel it and submit a new "
+        f"order to change the account.",
+    )
+
+
+def _cancelled_by(order: OrderState, cancellation: Cancellation) -> Reason:
+    if order.status == "cancelled":
+        return Reason(code="already-cancelled", text="The order was cancelled before; nothing is left to cancel.")
+    reason = cancellation.reason[:REASON_CHARACTERS_MAX] or "no reason given"
+    return Reason(code="cancelled", text=f"The order system cancelled the order: {reason}")
+
+
+def _period(period: timedelta) -> str:
+    hours = period / timedelta(hours=1)
+    return f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} hours"
