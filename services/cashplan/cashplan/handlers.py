@@ -1,6 +1,6 @@
 """Facts in: what decided orders leave to be received, and the organisations whose days are counted."""
 
-from cashplan.domain.organisations import Organisation, is_time_zone, newest
+from cashplan.domain.organisations import Organisation, newest
 from cashplan.domain.pool import ItemChange, ItemKey, PoolItem, flaw, next_item, order_key
 from cashplan.repository import organisations as organisation_rows
 from cashplan.repository import pool as pool_rows
@@ -52,18 +52,12 @@ def _outcome(item: PoolItem | None) -> str:
 
 async def keep_organisations(batch: Batch[MasterDataChanged]) -> None:
     """Keeps the newest version of each organisation; other master data is of no use here."""
-    told = [organisation for record in batch if (organisation := _organisation(batch, record))]
+    told = [organisation for record in batch if (organisation := _organisation(record.event))]
     await organisation_rows.save_newer(batch.connection, newest(told))
 
 
-def _organisation(batch: Batch[MasterDataChanged], record: Record[MasterDataChanged]) -> Organisation | None:
-    change = record.event
+def _organisation(change: MasterDataChanged) -> Organisation | None:
     if not isinstance(change.record, master_data.Organisation):
-        return None
-    if not is_time_zone(change.record.time_zone):
-        batch.dead_letter(
-            record, "unknown-time-zone", f"record.time_zone: {change.record.time_zone} is not known"
-        )
         return None
     return Organisation(
         organisation_id=change.id,

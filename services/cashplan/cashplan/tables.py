@@ -9,6 +9,7 @@ from sqlalchemy import (
     Computed,
     Date,
     DateTime,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -105,7 +106,7 @@ position_account = Table(
 position_balance = Table(
     "position_balance",
     METADATA,
-    Column("account_id", Text, primary_key=True),
+    Column("account_id", ForeignKey("position_account.account_id"), primary_key=True),
     Column("entry_number", Integer, primary_key=True),
     Column("as_of", Date, nullable=False),
     Column("balance_minor", BigInteger, nullable=False),

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from cashplan.domain.organisations import Organisation, is_time_zone, local_date, newest
+from cashplan.domain.organisations import Organisation, local_date, newest
 from cashplan.domain.position import (
     AccountBalance,
     Day,
@@ -153,20 +153,6 @@ def test_today_is_local_to_the_entity() -> None:
     moment = datetime(2026, 3, 10, 17, 0, tzinfo=UTC)
     assert local_date(moment, "Asia/Shanghai") == march(11)
     assert local_date(moment, "America/New_York") == march(10)
-
-
-@pytest.mark.parametrize(
-    ("name", "known"),
-    [
-        ("Asia/Shanghai", True),
-        ("UTC", True),
-        ("Mars/Olympus", False),
-        ("America", False),
-        ("../etc/passwd", False),
-    ],
-)
-def test_only_time_zones_of_the_database_are_known(name: str, known: bool) -> None:
-    assert is_time_zone(name) is known
 
 
 def test_the_newest_organisation_counts() -> None:

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
+
+TIME_ZONE_DEFAULT: Final = "UTC"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +28,6 @@ def newest(organisations: Iterable[Organisation]) -> list[Organisation]:
         if known is None or organisation.version > known.version:
             highest[organisation.organisation_id] = organisation
     return [highest[organisation_id] for organisation_id in sorted(highest)]
-
-
-def is_time_zone(name: str) -> bool:
-    """Whether the time zone database knows the name."""
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
 
 
 def local_date(moment: datetime, time_zone: str) -> date:

@@ -82,13 +82,16 @@ class Day:
 class Position:
     """The days asked for, the lowest closing balance, and the first days below zero and below the minimum.
 
-    `gap_minor` is how far the lowest balance lies below the minimum, 0 when it does not.
+    `gap_minor` is how far the lowest balance lies below the minimum, 0 when it does not. The overdue sums hold
+    also for a range that begins later than today.
     """
 
     days: Sequence[Day]
     minimum_minor: int
     lowest_minor: int
     lowest_day: date
+    overdue_receipts_minor: int
+    overdue_payments_minor: int
     first_day_below_zero: date | None
     first_day_below_minimum: date | None
     gap_minor: int
@@ -136,7 +139,7 @@ def position_by_day(
         day = _day(shown.first_day + timedelta(days=offset), balance, by_day)
         balance = day.closing_minor
         days.append(day)
-    return _summary(days, minimum)
+    return _summary(days, minimum, by_day.get(today, _DayFlows()))
 
 
 @dataclass(slots=True)
@@ -179,13 +182,15 @@ def _day(day: date, opening_minor: int, by_day: dict[date, _DayFlows]) -> Day:
     )
 
 
-def _summary(days: Sequence[Day], minimum_minor: int) -> Position:
+def _summary(days: Sequence[Day], minimum_minor: int, flows_today: _DayFlows) -> Position:
     lowest = min(days, key=lambda day: (day.closing_minor, day.day))
     return Position(
         days=days,
         minimum_minor=minimum_minor,
         lowest_minor=lowest.closing_minor,
         lowest_day=lowest.day,
+        overdue_receipts_minor=flows_today.overdue_receipts_minor,
+        overdue_payments_minor=flows_today.overdue_payments_minor,
         first_day_below_zero=_first_day_below(days, 0),
         first_day_below_minimum=_first_day_below(days, minimum_minor),
         gap_minor=max(0, minimum_minor - lowest.closing_minor),

@@ -1,11 +1,12 @@
 """The receipts-and-payments pool: items under lock, items to look at, and their history."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import eq, ge, le
 from typing import Any, Final
 
-from sqlalchemy import Row, select, text, tuple_
+from sqlalchemy import Column, Row, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
@@ -163,22 +164,22 @@ async def items_after(
     return [_item(row) for row in rows]
 
 
-def place(item: PoolItem) -> list[Any]:
+def place(item: PoolItem) -> tuple[Any, ...]:
     """Where an item stands in the order of `items_after`."""
-    return [item.entity, item.currency, item.amount_minor == 0, item.due_date, *item.key]
+    return (item.entity, item.currency, item.amount_minor == 0, item.due_date, *item.key)
 
 
 def _conditions(chosen: ItemFilter) -> list[ColumnElement[bool]]:
     columns = pool_item.c
-    conditions = [
-        (chosen.entity, columns.entity == chosen.entity),
-        (chosen.currency, columns.currency == chosen.currency),
-        (chosen.due_from, columns.due_date >= chosen.due_from),
-        (chosen.due_to, columns.due_date <= chosen.due_to),
-        (chosen.is_closed, columns.is_closed == chosen.is_closed),
-        (chosen.counterparty, columns.counterparty == chosen.counterparty),
+    comparisons: list[tuple[Callable[[Any, Any], Any], Column[Any], object]] = [
+        (eq, columns.entity, chosen.entity),
+        (eq, columns.currency, chosen.currency),
+        (ge, columns.due_date, chosen.due_from),
+        (le, columns.due_date, chosen.due_to),
+        (eq, columns.is_closed, chosen.is_closed),
+        (eq, columns.counterparty, chosen.counterparty),
     ]
-    return [condition for wanted, condition in conditions if wanted is not None]
+    return [compare(column, wanted) for compare, column, wanted in comparisons if wanted is not None]
 
 
 async def history_after(
