@@ -270,7 +270,13 @@ def install_our_packages():
     editable = [part for name in packages for part in ("-e", "./" + name)]
     # A plain path entry: the import hook that setuptools makes otherwise is asked after the folders of
     # this checkout, where `contracts` and `chassis` are found first, as empty namespaces.
-    options = ["--no-deps", "--no-build-isolation", "--reinstall", "--config-settings", "editable_mode=compat"]
+    options = [
+        "--no-deps",
+        "--no-build-isolation",
+        "--reinstall",
+        "--config-settings",
+        "editable_mode=compat",
+    ]
     install("Installing our packages", *options, *editable)
 
 

@@ -78,7 +78,7 @@ class NativeBroker:
             require_free(self.ports.kafka_controller, "Kafka's controller", "kafka_controller")
             self._write_properties()
             self._format_once()
-            command = [*java("-Xmx512m", *self._logging_options()), "kafka.Kafka", self._properties]
+            command = [*java("-Xmx512m", *self._logging_options()), "kafka.Kafka", str(self._properties)]
             self.managed.start(command, port=self.ports.kafka)
         wait_until(self._answers, START_SECONDS, "Kafka's start")
 

@@ -41,7 +41,7 @@ def unusable() -> str | None:
     return None
 
 
-def _pulled(client: Any, image: str) -> bool:  # noqa: ANN401 - docker has no types
+def _pulled(client: Any, image: str) -> bool:
     from docker.errors import DockerException
 
     try:
@@ -59,7 +59,7 @@ class _Part:
         self.name = name
 
     @property
-    def container(self) -> Any:  # noqa: ANN401 - docker has no types
+    def container(self) -> Any:
         import docker
 
         labels = [f"{LABEL}={self.directory}", f"{PART_LABEL}={self.name}"]

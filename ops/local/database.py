@@ -85,8 +85,8 @@ class NativeDatabase:
                 [self._binary("postgres"), "-D", data],
                 folder=Path("/"),
                 port=self.ports.postgres,
-                user=self.account and self.account.user,
-                group=self.account and self.account.group,
+                user=None if self.account is None else self.account.user,
+                group=None if self.account is None else self.account.group,
             )
         wait_until(self._answers, START_SECONDS, "PostgreSQL's start")
 
@@ -198,7 +198,9 @@ def server_account() -> Account | None:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return Account(entry.pw_uid, entry.pw_gid)
-    raise StackError("PostgreSQL cannot run as root and there is no user `nobody`: make one, or do not use root.")
+    raise StackError(
+        "PostgreSQL cannot run as root and there is no user `nobody`: make one, or do not use root."
+    )
 
 
 def can_enter(account: Account | None, folder: Path) -> bool:
@@ -227,8 +229,8 @@ def run_as(account: Account | None, command: list[str]) -> subprocess.CompletedP
         capture_output=True,
         timeout=COMMAND_SECONDS,
         check=False,
-        user=account and account.user,
-        group=account and account.group,
+        user=None if account is None else account.user,
+        group=None if account is None else account.group,
         extra_groups=None if account is None else [],
     )
 

@@ -5,6 +5,8 @@ import secrets
 import threading
 from pathlib import Path
 
+USERNAME = "coffer"  # of the mail server and of the SMS gateway
+
 _lock = threading.Lock()
 
 

@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 
 from ops.local.errors import NotReadyError
 
-POLL_SECONDS = 0.03
+# Polls begin often, so that what is quick is seen at once, and grow rarer, so that long waits cost little.
+POLL_SECONDS = 0.02
+POLL_SECONDS_MAX = 0.25
+POLL_GROWTH = 1.15
 
 Result = TypeVar("Result")
 
@@ -16,10 +19,12 @@ Result = TypeVar("Result")
 def wait_until(condition: Callable[[], object], timeout_seconds: float, what: str) -> None:
     """Return as soon as the condition holds; raise NotReadyError when the time is over."""
     deadline = time.monotonic() + timeout_seconds
+    pause = POLL_SECONDS
     while not condition():
         if time.monotonic() > deadline:
             raise NotReadyError(what, timeout_seconds)
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * POLL_GROWTH, POLL_SECONDS_MAX)
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
