@@ -49,16 +49,7 @@ pool_item = Table(
     ),
     Column("is_closed", Boolean, Computed("document_minor = settled_minor", persisted=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
-    Index(
-        "pool_item_place",
-        "entity",
-        "currency",
-        "is_closed",
-        "due_date",
-        "document_type",
-        "source",
-        "document_id",
-    ),
+    Index("pool_item_place", "entity", "currency", "is_closed", "due_date"),
 )
 
 pool_item_history = Table(

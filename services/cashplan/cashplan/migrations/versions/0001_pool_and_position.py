@@ -47,10 +47,7 @@ DDL = (
         check (is_closed or (entity is not null and currency is not null))
     )
     """,
-    """
-    create index pool_item_place on pool_item
-        (entity, currency, is_closed, due_date, document_type, source, document_id)
-    """,
+    "create index pool_item_place on pool_item (entity, currency, is_closed, due_date)",
     f"""
     create table pool_item_history (
         {ITEM_COLUMNS}
