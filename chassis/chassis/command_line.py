@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import uvicorn
+from sqlalchemy import text
 
 from chassis import bookkeeping, logs, tracing
 from chassis.bookkeeping import TopicPartition
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from chassis.service import Service
 
 LISTED_MAX = 200
+POSITIONS = "select topic, partition, next_offset from position order by topic, partition"
 STOP_SECONDS = 10
 
 
@@ -40,6 +42,9 @@ def _parser(service: "Service") -> argparse.ArgumentParser:
     commands.add_parser("serve", help="run the service").set_defaults(run=_serve)
     commands.add_parser("migrate", help="bring the database to the newest version").set_defaults(run=_migrate)
     commands.add_parser("verify", help="check every invariant; prints JSON").set_defaults(run=_verify)
+    facts = commands.add_parser("facts", help="print what other services must agree with, a JSON line a row")
+    facts.add_argument("name", choices=["positions", *sorted(service.facts)])
+    facts.set_defaults(run=_with_database(_facts))
     commands.add_parser("gaps", help="list gaps that nobody has accepted").set_defaults(
         run=_with_database(_gaps)
     )
@@ -117,6 +122,14 @@ def _with_database(command: Command) -> Callable[["Service", argparse.Namespace]
         sys.exit(0 if asyncio.run(use(service, arguments)) else 1)
 
     return run_command
+
+
+async def _facts(service: "Service", database: Database, arguments: argparse.Namespace) -> bool:
+    sql = {"positions": POSITIONS, **service.facts}[arguments.name]
+    async with database.reader() as connection:
+        async for row in await connection.stream(text(sql)):
+            print(json.dumps(list(row), default=str, ensure_ascii=False))
+    return True
 
 
 async def _gaps(_: "Service", database: Database, __: argparse.Namespace) -> bool:

@@ -40,7 +40,10 @@ Job = Callable[["ServiceContext"], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A service on one page: `app.py` makes one, `__main__.py` runs its `main`."""
+    """A service on one page: `app.py` makes one, `__main__.py` runs its `main`.
+
+    `facts` names queries whose rows another service must agree with; `make verify` compares them.
+    """
 
     name: str
     package: str
@@ -49,6 +52,7 @@ class Service:
     routers: tuple[Router, ...] = ()
     jobs: tuple[Job, ...] = ()
     checks: tuple[Check, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
     settings: type[Settings] = Settings
 
     @property
