@@ -36,7 +36,7 @@ VARYING: Final = re.compile(r"0x[0-9a-f]+|\d+")
 Event = MutableMapping[str, Any]
 
 
-def configure(service: str, instance: str, *, level: str = "INFO", format: LogFormat = "json") -> None:  # noqa: A002
+def configure(service: str, instance: str, *, level: str = "INFO", format: LogFormat = "json") -> None:
     """Routes structlog and the standard library's loggers through one handler on standard output."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

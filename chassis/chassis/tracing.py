@@ -1,5 +1,6 @@
 """OpenTelemetry traces that cross HTTP, the outbox and Kafka; off unless an endpoint is set."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, Protocol
@@ -15,6 +16,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 QUEUED_SPANS_MAX: Final = 8_192
 SHUTDOWN_MILLISECONDS_MAX: Final = 3_000
 SCOPE: Final = "coffer"
+TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _propagator: Final = TraceContextTextMapPropagator()
 _provider: TracerProvider | None = None
@@ -103,6 +105,11 @@ def _batch_span(provider: TracerProvider, name: str, records: Sequence[Traced]) 
 def _mark_failed(spans: Iterable[trace.Span], error: Exception) -> None:
     for started in spans:
         started.set_status(trace.StatusCode.ERROR, type(error).__name__)
+
+
+def well_formed(traceparent: str | None) -> str | None:
+    """A traceparent from outside, or None where it is not one (W3C Trace Context, version 00)."""
+    return traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else None
 
 
 def current_traceparent(incoming: str | None = None) -> str | None:

@@ -17,10 +17,10 @@ from chassis.http.auth import (
     Principal,
     usable_keys,
 )
+from chassis.http.fakes import authenticator
 from chassis.http.tokens import TokenIssuer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from http_fakes import authenticator
 
 ISSUER = TokenIssuer.generate()
 OTHER_ISSUER = TokenIssuer.generate()
@@ -95,7 +95,7 @@ async def test_a_missing_claim_is_refused(claim: str) -> None:
 
 
 async def test_an_unsigned_token_is_refused() -> None:
-    token = jwt.encode(claims_of(ISSUER), None, algorithm="none", headers={"kid": ISSUER.key_id})
+    token = jwt.encode(claims_of(ISSUER), "", algorithm="none", headers={"kid": ISSUER.key_id})
     with pytest.raises(InvalidToken, match="must be signed with one of ES256, EdDSA, RS256"):
         await principal(token)
 
@@ -137,10 +137,9 @@ async def test_what_is_no_token_is_refused(token: str) -> None:
 
 
 def jwk(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey, **members: str) -> dict[str, Any]:
-    algorithm = (
-        jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPublicKey) else jwt.algorithms.ECAlgorithm
-    )
-    return {**algorithm.to_jwk(key, as_dict=True), **members}
+    if isinstance(key, rsa.RSAPublicKey):
+        return {**jwt.algorithms.RSAAlgorithm.to_jwk(key, as_dict=True), **members}
+    return {**jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True), **members}
 
 
 async def test_rsa_and_elliptic_keys_verify_beside_each_other() -> None:

@@ -71,6 +71,6 @@ async def test_access_limits_a_list_to_the_callers_accounts() -> None:
     policy = Policy("entry:read", roles={"finance"}, account=LOADED)
     assert Access(who("finance"), policy).accounts is None
     own = Access(who("account-user", accounts=("A-1",)), policy)
-    assert own.accounts == {"A-1"}
+    assert own.accounts == frozenset({"A-1"})
     with pytest.raises(NotFound):
         await own.require("B-1")

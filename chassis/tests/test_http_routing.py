@@ -1,6 +1,6 @@
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import httpx
@@ -19,13 +19,18 @@ from chassis.http import (
     Readiness,
     Router,
     Work,
+    bodies,
     unprotected_routes,
 )
-from chassis.http.router import PolicyMissing
+from chassis.http.fakes import FakeContext, application, client
+from chassis.http.router import AccountParameterMissing, PolicyMissing
 from fastapi import APIRouter, Body, FastAPI, Response
-from http_fakes import FakeContext, application, client
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import StreamingResponse
+
+from chassis import tracing
 
 router = Router(tags=["sample"])
 
@@ -108,6 +113,12 @@ async def post_order(body: Order, work: Work) -> str:
 @router.put("/uploads/{name}", policy=WRITE, body_bytes_max=2_000)
 async def upload(name: str, body: Annotated[bytes, Body(media_type="text/csv")], work: Work) -> int:
     return len(body)
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[Any]]:
+    with structlog.testing.capture_logs() as lines:
+        yield lines
 
 
 @pytest.fixture
@@ -251,6 +262,39 @@ async def test_events_of_a_command_carry_its_correlation_and_trace(
     assert response.headers["x-correlation-id"] == "order-7"
 
 
+async def test_a_malformed_trace_is_not_handed_on(maker: httpx.AsyncClient, context: FakeContext) -> None:
+    await maker.put("/orders/a", json=ORDER, headers={"traceparent": "x" * 5_000})
+    assert context.causes[0].traceparent is None
+
+
+async def test_a_traced_request_hands_its_own_span_on(context: FakeContext) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    exporter = InMemorySpanExporter()
+    tracing.use_processor("sample", "sample-1", SimpleSpanProcessor(exporter))
+    try:
+        async with client(application(context, router), "finance-maker") as maker:
+            headers = {"traceparent": f"00-{trace_id}-b7ad6b7169203331-01"}
+            await maker.put("/orders/a", json=ORDER, headers=headers)
+            await maker.get("/livez")
+    finally:
+        tracing.shutdown()
+    (span,) = exporter.get_finished_spans()
+    assert span.name == "PUT /orders/{name}"
+    assert span.context is not None
+    assert context.causes[0].traceparent == f"00-{trace_id}-{span.context.span_id:016x}-01"
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(
+    maker: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bodies, "READ_SECONDS_MAX", 0.02)
+    problem(await maker.put("/orders/a", content=stalled()), 408, "request-timeout")
+
+
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>"])
 async def test_an_odd_correlation_id_is_replaced(finance: httpx.AsyncClient, given: str) -> None:
     response = await finance.get("/things/pen", headers={"X-Correlation-Id": given})
@@ -368,9 +412,10 @@ async def test_nul_in_the_address_is_refused(finance: httpx.AsyncClient) -> None
     problem(await finance.get("/things?cursor=%00"), 400, "malformed-address")
 
 
-async def test_a_bug_is_a_500_with_an_id_and_its_trace_in_the_log(finance: httpx.AsyncClient) -> None:
-    with structlog.testing.capture_logs() as logged:
-        response = await finance.get("/bug")
+async def test_a_bug_is_a_500_with_an_id_and_its_trace_in_the_log(
+    finance: httpx.AsyncClient, logged: list[Any]
+) -> None:
+    response = await finance.get("/bug")
     document = problem(response, 500, "internal-error")
     assert "secret" not in response.text
     (line,) = [line for line in logged if line["log_level"] == "error"]
@@ -451,6 +496,11 @@ def test_a_route_without_a_policy_cannot_be_declared() -> None:
         Router().get("/open", policy=None)(balance)  # type: ignore[arg-type]
 
 
+def test_a_policy_names_a_parameter_that_its_route_has() -> None:
+    with pytest.raises(AccountParameterMissing, match="/balances has no path or query parameter 'account'"):
+        Router().get("/balances", policy=OWN)(things)
+
+
 def test_a_route_beside_the_router_is_found(context: FakeContext) -> None:
     app = application(context, router)
     assert unprotected_routes(app) == []
@@ -460,7 +510,7 @@ def test_a_route_beside_the_router_is_found(context: FakeContext) -> None:
     assert unprotected_routes(app) == ["GET /open"]
 
 
-async def test_a_stream_cannot_be_kept_for_a_key(context: FakeContext) -> None:
+async def test_a_query_may_answer_with_a_stream(context: FakeContext) -> None:
     streaming = Router()
 
     @streaming.get("/export", policy=READ)

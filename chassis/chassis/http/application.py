@@ -11,7 +11,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
-from chassis import tracing
+from chassis import metrics, tracing
 from chassis.http import health
 from chassis.http.auth import Authenticator, KeySet
 from chassis.http.middleware import Envelope
@@ -50,6 +50,7 @@ def build_app(
         redirect_slashes=False,
         telemetry=telemetry(),
     )
+    metrics.build.info({"service": context.name, "version": version})
     app.state.context = context
     app.state.authenticator = authenticator or authenticator_of(context.settings)
     app.add_exception_handler(Problem, answer_problem)

@@ -1,5 +1,6 @@
 """Request bodies: bounded, read once, and JSON without room for two readings."""
 
+import asyncio
 import math
 from collections.abc import Iterator
 from typing import Any, Final
@@ -12,13 +13,23 @@ from chassis.http.problems import Problem
 
 JSON: Final = "application/json"
 NUL: Final = "\x00"
+READ_SECONDS_MAX: Final = 30.0
 
 
 async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The whole body; raises Problem 413 as soon as it is larger than `bytes_max`."""
+    """The whole body; raises Problem 413 once it is larger than `bytes_max`, 408 when it is slow."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > bytes_max:
         raise Problem.too_large(bytes_max)
+    try:
+        async with asyncio.timeout(READ_SECONDS_MAX):
+            return await _collect(request, bytes_max)
+    except TimeoutError:
+        detail = f"The body did not arrive within {READ_SECONDS_MAX:g} seconds."
+        raise Problem(408, "request-timeout", detail=detail) from None
+
+
+async def _collect(request: Request, bytes_max: int) -> bytes:
     chunks = []
     size = 0
     async for chunk in request.stream():

@@ -8,7 +8,6 @@ gets its answer.
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
@@ -150,19 +149,3 @@ async def keep_answer(connection: AsyncConnection, principal: str, key: str, ans
             "body": answer.body,
         },
     )
-
-
-async def forget_answers(connection: AsyncConnection, before: datetime, *, rows_max: int = 10_000) -> int:
-    """Deletes the oldest answers kept before a moment; returns how many."""
-    deleted = await connection.execute(
-        text(
-            """
-            delete from idempotency where (principal, key) in (
-                select principal, key from idempotency where created_at < :before
-                order by created_at limit :rows_max
-                for update skip locked)
-            """
-        ),
-        {"before": before, "rows_max": rows_max},
-    )
-    return deleted.rowcount

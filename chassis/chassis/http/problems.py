@@ -1,7 +1,5 @@
 """Errors over HTTP as problem+json (RFC 9457): a stable type, a plain sentence, the offending fields."""
 
-# ruff: noqa: A002  # "type" is the word of RFC 9457
-
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final

@@ -1,41 +1,21 @@
 """Routes with a declared policy: queries on a read-only snapshot, commands in one transaction."""
 
-import asyncio
-import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
-from time import monotonic
 from typing import Any, Final, TypeVar, cast
-from uuid import uuid4
 
-import structlog
 from fastapi import APIRouter, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis import metrics, tracing
-from chassis.errors import is_transient
 from chassis.http import bodies, idempotency
-from chassis.http.auth import Authenticator, Principal
-from chassis.http.exchange import STATE, Exchange
-from chassis.http.policy import ACCOUNT_USER, LOADED, Access, Policy, Visible, VisibleAccount, authorize
-from chassis.http.ports import HttpContext
-from chassis.http.problems import MEDIA_TYPE, Problem, ProblemDocument
-from chassis.work import Cause
-
-READING: Final = frozenset({"GET"})
-ATTEMPTS_MAX: Final = 4
-RETRY_SECONDS_MAX: Final = 12.0
-BACKOFF_SECONDS: Final = 0.05
-
-log = structlog.get_logger(__name__)
+from chassis.http.conversation import READING, Conversation, Declaration, Handler
+from chassis.http.policy import LOADED, Policy, Visible
+from chassis.http.problems import MEDIA_TYPE, ProblemDocument
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 bearer_scheme: Final = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="A token of the company's OpenID Connect issuer."
@@ -51,35 +31,11 @@ class PolicyMissing(TypeError):
         )
 
 
-class AuthorizationForgotten(RuntimeError):
-    """An endpoint whose policy leaves the account to it did not ask `Access` about any."""
+class AccountParameterMissing(TypeError):
+    """A policy names a parameter for the object's account that its route does not have."""
 
-    def __init__(self, action: str) -> None:
-        super().__init__(
-            f"{action}: the endpoint loaded an object without asking Access.require for its account"
-        )
-
-
-class RefusedByAnswer(Exception):
-    """Rolls a command back whose endpoint returned a refusal instead of raising one."""
-
-    def __init__(self, response: Response) -> None:
-        self.response = response
-        super().__init__(f"answered {response.status_code}")
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What a route declares beside its path."""
-
-    method: str
-    policy: Policy
-    visible: Visible | None
-    body_bytes_max: int | None
-
-    @property
-    def is_reading(self) -> bool:
-        return self.method in READING
+    def __init__(self, path: str, parameter: str) -> None:
+        super().__init__(f"{path} has no path or query parameter {parameter!r}, which its policy names")
 
 
 class Router:
@@ -145,155 +101,25 @@ class Route(APIRoute):
     def __init__(self, *arguments: Any, declaration: Declaration, **options: Any) -> None:
         self.declaration = declaration
         super().__init__(*arguments, **options)
+        account = declaration.policy.account
+        if account is not None and account != LOADED and account not in self._parameters():
+            raise AccountParameterMissing(self.path, account)
 
     def get_route_handler(self) -> Handler:
         call_endpoint = super().get_route_handler()
+        takes_json = self._takes_json()
 
         async def handle(request: Request) -> Response:
-            return await Conversation(self, request, call_endpoint).answer()
+            return await Conversation(self.declaration, request, call_endpoint, takes_json).answer()
 
         return handle
 
-    @property
-    def expects_json(self) -> bool:
+    def _parameters(self) -> set[str]:
+        return {*self.param_convertors, *(parameter.alias for parameter in self.dependant.query_params)}
+
+    def _takes_json(self) -> bool:
         media = getattr(getattr(self.body_field, "field_info", None), "media_type", bodies.JSON)
         return self.body_field is not None and media == bodies.JSON
-
-
-class Conversation:
-    """One request from its token to its answer."""
-
-    def __init__(self, route: Route, request: Request, call_endpoint: Handler) -> None:
-        self.route = route
-        self.declaration = route.declaration
-        self.request = request
-        self.call_endpoint = call_endpoint
-        self.context: HttpContext = request.app.state.context
-        self.cause_id = str(uuid4())
-
-    async def answer(self) -> Response:
-        principal = await self._authenticate()
-        if self.declaration.is_reading:
-            return await retried(partial(self._query, principal))
-        return await self._command(principal)
-
-    async def _authenticate(self) -> Principal:
-        """Knows the caller and refuses what no object could allow, before anything is read or opened."""
-        authenticator: Authenticator = self.request.app.state.authenticator
-        principal = await authenticator.principal(self.request.headers.get("authorization"))
-        policy = self.declaration.policy
-        if policy.account is None or ACCOUNT_USER not in principal.roles:
-            await authorize(principal, policy)
-        return principal
-
-    async def _query(self, principal: Principal) -> Response:
-        async with AsyncExitStack() as stack:
-            exchange = self._exchange(principal, stack)
-            return await self._run(exchange, self.request)
-
-    async def _command(self, principal: Principal) -> Response:
-        key = idempotency.key_of(self.request, required=self.declaration.method == "POST")
-        limit = self.declaration.body_bytes_max or self.context.settings.http_body_bytes_max
-        body = await bodies.read_body(self.request, limit)
-        document = self._document(body)
-        request_hash = idempotency.request_hash(self.request, body)
-        try:
-            return await retried(partial(self._attempt, principal, key, request_hash, body, document))
-        except RefusedByAnswer as refused:
-            return refused.response
-
-    def _document(self, body: bytes) -> Any:
-        if not self.route.expects_json or not body:
-            return None
-        if not bodies.is_json(bodies.media_type(self.request)):
-            raise Problem.unsupported_media_type(bodies.JSON)
-        return bodies.parse_json(body)
-
-    async def _attempt(
-        self, principal: Principal, key: str | None, request_hash: bytes, body: bytes, document: Any
-    ) -> Response:
-        async with AsyncExitStack() as stack, self.context.open_work(self._cause()) as work:
-            exchange = self._exchange(principal, stack)
-            exchange.work = work
-            request = bodies.BufferedRequest(self.request.scope, body, document)
-            if key is None:
-                return refuse_errors(await self._run(exchange, request))
-            kept = await idempotency.kept_answer(work.connection, principal.subject, key, request_hash)
-            if kept is not None:
-                metrics.http_replayed.inc()
-                return kept.response()
-            response = refuse_errors(await self._run(exchange, request))
-            answer = idempotency.answer_of(response)
-            await idempotency.keep_answer(work.connection, principal.subject, key, answer)
-            return response
-
-    def _cause(self) -> Cause:
-        correlation_id = structlog.contextvars.get_contextvars().get("correlation_id", self.cause_id)
-        incoming = self.request.headers.get("traceparent")
-        return Cause(
-            source=f"coffer/{self.context.name}",
-            id=self.cause_id,
-            correlation_id=correlation_id,
-            traceparent=tracing.current_traceparent(incoming),
-        )
-
-    def _exchange(self, principal: Principal, stack: AsyncExitStack) -> Exchange:
-        access = Access(principal, self.declaration.policy)
-        exchange = Exchange(self.context, principal, access, stack)
-        access.visible = self._visible_accounts(exchange)
-        return exchange
-
-    def _visible_accounts(self, exchange: Exchange) -> VisibleAccount | None:
-        visible = self.declaration.visible
-        if visible is None:
-            return None
-
-        async def is_visible(account: str) -> bool:
-            return await visible(await exchange.reader(), exchange.principal.accounts, account)
-
-        return is_visible
-
-    async def _run(self, exchange: Exchange, request: Request) -> Response:
-        setattr(request.state, STATE, exchange)
-        policy, access = self.declaration.policy, exchange.access
-        if policy.account is not None and policy.account != LOADED:
-            await authorize(exchange.principal, policy, self._object_account(policy.account), access.visible)
-        response = await self.call_endpoint(request)
-        if policy.account == LOADED and not access.asked and response.status_code < 400:
-            raise AuthorizationForgotten(policy.action)
-        return response
-
-    def _object_account(self, parameter: str) -> str | None:
-        value = self.request.path_params.get(parameter)
-        return str(value) if value is not None else self.request.query_params.get(parameter)
-
-
-def refuse_errors(response: Response) -> Response:
-    if response.status_code >= 400:
-        raise RefusedByAnswer(response)
-    return response
-
-
-R = TypeVar("R")
-
-
-async def retried(attempt: Callable[[], Awaitable[R]]) -> R:
-    """Runs an attempt again, a bounded number of times, after a fault that passes; then Problem 503."""
-    deadline = monotonic() + RETRY_SECONDS_MAX
-    for number in range(1, ATTEMPTS_MAX + 1):
-        try:
-            return await attempt()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            if number == ATTEMPTS_MAX or monotonic() > deadline:
-                log.warning(
-                    "a request is given up after faults that pass", attempts=number, error=repr(error)
-                )
-                raise Problem.unavailable("The database is busy or away; try again shortly.") from error
-            metrics.retries.labels(what="request").inc()
-        await asyncio.sleep(BACKOFF_SECONDS * 2**number * (0.5 + random.random()))  # noqa: S311  # spreads
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 def problem_responses(declaration: Declaration) -> dict[int | str, dict[str, Any]]:

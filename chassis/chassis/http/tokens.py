@@ -36,9 +36,12 @@ class TokenIssuer:
         public = jwt.algorithms.OKPAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
         return {"keys": [{**public, "kid": self.key_id, "use": "sig", "alg": "EdDSA"}]}
 
+    def key_set_json(self) -> bytes:
+        return json.dumps(self.key_set()).encode()
+
     def publish(self, path: Path) -> None:
         """Writes the key set to the file that `COFFER_OIDC_JWKS` names."""
-        path.write_text(json.dumps(self.key_set()), encoding="utf-8")
+        path.write_bytes(self.key_set_json())
 
     def private_pem(self) -> bytes:
         return self._key.private_bytes(
