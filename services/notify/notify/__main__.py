@@ -1,0 +1,5 @@
+"""Runs notify: `python -m notify serve`."""
+
+from notify.app import service
+
+service.main()

@@ -1,0 +1,1 @@
+"""Channels: how a delivery reaches a provider."""

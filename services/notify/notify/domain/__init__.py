@@ -1,0 +1,1 @@
+"""The rules of notify: no clock, no randomness, no I/O."""

@@ -1,0 +1,37 @@
+"""What a channel and the texts need of a delivery that is to go out now."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notify.domain.delivery import Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A delivery with its address, the recipient's ways of reading, the notice's data and its stable ids.
+
+    `lease` is the one that an attempt begins with now, `held_lease` the one that was found; `body` are the bytes of an
+    earlier attempt; `address_current` is False once the contact has another address.
+    """
+
+    delivery: Delivery
+    held_lease: UUID | None
+    lease: UUID
+    claimed_at: datetime
+    address: str
+    address_current: bool
+    name: str
+    language: str
+    time_zone: str
+    account_name: str
+    currency: str | None
+    episode_id: str | None
+    data: bytes
+    occurred_at: datetime
+    report_token: str
+    body: bytes | None
+
+    @property
+    def is_repeat(self) -> bool:
+        return self.delivery.repeat_of is not None

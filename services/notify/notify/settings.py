@@ -1,0 +1,106 @@
+"""Settings of notify: its mail server, its SMS gateway, and how hard it tries."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from chassis.settings import HttpUrl
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from chassis import Settings as ChassisSettings
+from notify.domain.delivery import Limits
+
+RECORD_SECONDS: Final = 15
+"""What a lease leaves, behind the longest attempt, for writing down how it ended."""
+
+
+class Settings(ChassisSettings):
+    """The chassis' settings with notify's own."""
+
+    http_port: int = Field(
+        default=8005, ge=0, le=65_535, description="a port from 1 to 65535, or 0 for any free one"
+    )
+
+    smtp_host: str = Field(default="127.0.0.1", min_length=1, description="a name such as mail.example.com")
+    smtp_port: int = Field(default=587, ge=1, le=65_535, description="a port from 1 to 65535")
+    smtp_tls: Literal["starttls", "tls"] = Field(
+        default="starttls", description="starttls or tls; mail is never sent in clear text"
+    )
+    smtp_username: str = Field(default="", description="the user to log in as, or nothing")
+    smtp_password: SecretStr = Field(default=SecretStr(""), description="the user's password")
+    smtp_ca_file: str = Field(
+        default="", description="a file of certificates to trust, or nothing for those of the system"
+    )
+    smtp_from: str = Field(
+        default="Coffer <coffer@localhost>",
+        pattern=r"^[^\r\n]*[^\s<>@]+@[^\s<>@]+>?$",
+        description="the sender, such as Coffer <coffer@example.com>",
+    )
+    smtp_seconds_max: float = Field(default=30, gt=0, le=120, description="seconds from above 0 to 120")
+
+    sms_url: HttpUrl = Field(
+        default="http://127.0.0.1:13013/cgi-bin/sendsms",
+        min_length=1,
+        description="the gateway's sendsms address, such as http://127.0.0.1:13013/cgi-bin/sendsms",
+    )
+    sms_username: str = Field(default="", description="the gateway's user")
+    sms_password: SecretStr = Field(default=SecretStr(""), description="the user's password")
+    sms_from: str = Field(
+        default="Coffer", pattern=r"^[\x21-\x7e]{1,20}$", description="1 to 20 ASCII characters"
+    )
+    sms_report_url: HttpUrl = Field(
+        default="http://127.0.0.1:8005",
+        min_length=1,
+        description="where the gateway reaches this service, such as http://notify:8005",
+    )
+    sms_seconds_max: float = Field(default=30, gt=0, le=120, description="seconds from above 0 to 120")
+    sms_validity_minutes: int = Field(default=240, ge=5, le=10_080, description="minutes from 5 to 10080")
+
+    deliveries_at_once_max: int = Field(default=8, ge=1, le=100, description="a whole number from 1 to 100")
+    delivery_attempts_max: int = Field(default=12, ge=1, le=50, description="a whole number from 1 to 50")
+    delivery_retry_seconds: float = Field(
+        default=30, gt=0, le=3_600, description="seconds from above 0 to 3600"
+    )
+    delivery_retry_seconds_max: float = Field(
+        default=3_600, gt=0, le=86_400, description="seconds from above 0 to 86400"
+    )
+    delivery_alarm_seconds: float = Field(
+        default=900, gt=0, le=86_400, description="seconds from above 0 to 86400"
+    )
+    delivery_poll_seconds: float = Field(default=1, gt=0, le=60, description="seconds from above 0 to 60")
+    mail_unknown_seconds: float = Field(
+        default=900, gt=0, le=86_400, description="seconds from above 0 to 86400"
+    )
+    sms_report_seconds: float = Field(
+        default=15_300,
+        gt=0,
+        le=691_200,
+        description="seconds from above 0 to 691200, longer than the validity",
+    )
+
+    @field_validator("smtp_ca_file")
+    @classmethod
+    def _is_readable(cls, path: str) -> str:
+        if path and not Path(path).is_file():
+            raise ValueError("is not a file")
+        return path
+
+    @model_validator(mode="after")
+    def _retries_grow(self) -> Self:
+        if self.delivery_retry_seconds > self.delivery_retry_seconds_max:
+            raise ValueError("delivery_retry_seconds is above delivery_retry_seconds_max")
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """How often and how long a delivery is tried; a lease outlives the longest step of an attempt."""
+        longest_step = max(self.smtp_seconds_max, self.sms_seconds_max)
+        return Limits(
+            attempts_max=self.delivery_attempts_max,
+            backoff_first=timedelta(seconds=self.delivery_retry_seconds),
+            backoff_max=timedelta(seconds=self.delivery_retry_seconds_max),
+            alarm_wait=timedelta(seconds=self.delivery_alarm_seconds),
+            lease=timedelta(seconds=longest_step + RECORD_SECONDS),
+            report_wait=timedelta(seconds=self.sms_report_seconds),
+            unknown_wait=timedelta(seconds=self.mail_unknown_seconds),
+        )
