@@ -6,6 +6,7 @@ from ops.local.ports import HOST
 from ops.local.secret import write_private
 
 FOLDER = "mail-certificate"
+NAMES = (HOST, "localhost", "mail", "mail.coffer.local")
 
 
 def server_file(directory: Path) -> Path:
@@ -22,7 +23,7 @@ def make_certificate(directory: Path) -> Path:
 
         folder.mkdir(parents=True, exist_ok=True)
         authority = trustme.CA(organization_name="Coffer local stack")
-        server = authority.issue_cert(HOST, "localhost")
+        server = authority.issue_cert(*NAMES)
         chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
         write_private(server_file(directory), (server.private_key_pem.bytes() + chain).decode())
         authority.cert_pem.write_to_path(str(authority_file))

@@ -74,11 +74,11 @@ def _page(records: Sequence[dict[str, Any]]) -> str:
     )
 
 
-async def serve(routes: Sequence[BaseRoute], port: int) -> None:
-    """Answer HTTP on 127.0.0.1 until the process is asked to stop."""
+async def serve(routes: Sequence[BaseRoute], port: int, host: str = "") -> None:
+    """Answer HTTP, on 127.0.0.1 unless told otherwise, until the process is asked to stop."""
     configuration = uvicorn.Config(
         Starlette(routes=routes),
-        host=HOST,
+        host=host or HOST,
         port=port,
         log_level="warning",
         access_log=False,

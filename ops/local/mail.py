@@ -63,6 +63,7 @@ class Mailbox:
 
     def clear(self) -> None:
         self.journal.clear()
+        self._last = 0
         for path in self.folder.glob("*.eml"):
             path.unlink()
 
@@ -134,7 +135,7 @@ def tls_context(directory: Path) -> ssl.SSLContext:
     return context
 
 
-async def run(directory: Path, smtp_port: int, http_port: int) -> None:
+async def run(directory: Path, smtp_port: int, http_port: int, host: str = "") -> None:
     """Serve SMTP and HTTP until the process is asked to stop."""
     mailbox, faults = Mailbox(directory), FaultList()
     context = tls_context(directory)
@@ -163,15 +164,15 @@ async def run(directory: Path, smtp_port: int, http_port: int) -> None:
         *control_routes(mailbox.journal, faults, mailbox.clear),
         Route("/messages/{number:int}", content),
     ]
-    server = await asyncio.get_running_loop().create_server(connection, HOST, smtp_port)
+    server = await asyncio.get_running_loop().create_server(connection, host or HOST, smtp_port)
     async with server:
-        await serve(routes, http_port)
+        await serve(routes, http_port, host)
 
 
-def main(directory: Path, smtp_port: int, http_port: int) -> None:
+def main(directory: Path, smtp_port: int, http_port: int, host: str = HOST) -> None:
     """Run the mail server of the stack in this directory."""
     logging.getLogger("mail.log").setLevel(logging.WARNING)
-    asyncio.run(run(directory, smtp_port, http_port))
+    asyncio.run(run(directory, smtp_port, http_port, host))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Ports:
 def _from_environment(name: str, default: object) -> int:
     variable = variable_of(name)
     text = os.environ.get(variable, str(default))
-    if not text.isdecimal() or not 0 < int(text) < 65536:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 65536:
         raise StackError(f"{variable} is {text!r}: give a port number between 1 and 65535.")
     return int(text)
 

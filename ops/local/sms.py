@@ -25,6 +25,7 @@ from starlette.routing import Route
 from ops.local.control import control_routes, serve
 from ops.local.faults import Fault, FaultList, Journal
 from ops.local.gsm import carry
+from ops.local.ports import HOST
 from ops.local.secret import USERNAME, secret
 
 PARTS_MAX = 10
@@ -201,7 +202,7 @@ def _answer(text: str) -> Response:
     return PlainTextResponse(body, status_code=int(status))
 
 
-async def run(directory: Path, port: int) -> None:
+async def run(directory: Path, port: int, host: str = "") -> None:
     """Serve until the process is asked to stop."""
     gateway = Gateway(directory, secret(directory, "sms"))
 
@@ -214,14 +215,14 @@ async def run(directory: Path, port: int) -> None:
         Route("/cgi-bin/sendsms", sendsms, methods=["GET", "POST"]),
         *control_routes(gateway.journal, gateway.faults, gateway.journal.clear),
     ]
-    await serve(routes, port)
+    await serve(routes, port, host)
 
 
-def main(directory: Path, port: int) -> None:
+def main(directory: Path, port: int, host: str = HOST) -> None:
     """Run the SMS gateway of the stack in this directory."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(run(directory, port))
+    asyncio.run(run(directory, port, host))
 
 
 if __name__ == "__main__":
