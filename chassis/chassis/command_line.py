@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from chassis.service import Service
 
 LISTED_MAX = 200
-POSITIONS = "select topic, partition, next_offset from position order by topic, partition"
+OWN_FACTS = {
+    "positions": "select topic, partition, next_offset from position order by topic, partition",
+    "dead-letters": 'select topic, partition, "offset" from dead_letter order by topic, partition, "offset"',
+}
 STOP_SECONDS = 10
 
 
@@ -43,7 +46,7 @@ def _parser(service: "Service") -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the database to the newest version").set_defaults(run=_migrate)
     commands.add_parser("verify", help="check every invariant; prints JSON").set_defaults(run=_verify)
     facts = commands.add_parser("facts", help="print what other services must agree with, a JSON line a row")
-    facts.add_argument("name", choices=["positions", *sorted(service.facts)])
+    facts.add_argument("name", choices=sorted({**OWN_FACTS, **service.facts}))
     facts.set_defaults(run=_with_database(_facts))
     commands.add_parser("gaps", help="list gaps that nobody has accepted").set_defaults(
         run=_with_database(_gaps)
@@ -125,7 +128,7 @@ def _with_database(command: Command) -> Callable[["Service", argparse.Namespace]
 
 
 async def _facts(service: "Service", database: Database, arguments: argparse.Namespace) -> bool:
-    sql = {"positions": POSITIONS, **service.facts}[arguments.name]
+    sql = {**OWN_FACTS, **service.facts}[arguments.name]
     async with database.reader() as connection:
         async for row in await connection.stream(text(sql)):
             print(json.dumps(list(row), default=str, ensure_ascii=False))

@@ -1,0 +1,1 @@
+"""`make bench`: what Coffer does per second, beside floors that do the same work with no logic."""
