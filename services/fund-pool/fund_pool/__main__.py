@@ -1,0 +1,3 @@
+from fund_pool.app import service
+
+service.main()

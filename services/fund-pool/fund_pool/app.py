@@ -1,0 +1,23 @@
+"""fund-pool on one page: it owns money. Orders that credit has checked are paid, declined or refunded; payments
+top accounts up; and whoever watches an account hears when its available quota runs low."""
+
+from chassis import Service, Subscription
+from contracts import CreditChecked, MasterDataChanged, PaymentReceived, RelationshipChanged
+from fund_pool import handlers, invariants, jobs
+from fund_pool.publishing import REMINDER
+from fund_pool.settings import Settings
+
+service = Service(
+    name="fund-pool",
+    package="fund_pool",
+    subscriptions=(
+        Subscription(handlers.decide_orders, CreditChecked),
+        Subscription(handlers.receive_payments, PaymentReceived),
+        Subscription(handlers.keep_master_data, MasterDataChanged),
+        Subscription(handlers.keep_relationships, RelationshipChanged),
+    ),
+    timers={REMINDER: handlers.remind},
+    jobs=(jobs.keep_months_ahead,),
+    checks=invariants.CHECKS,
+    settings=Settings,
+)

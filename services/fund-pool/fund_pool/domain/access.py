@@ -1,0 +1,34 @@
+"""Which accounts a management account may look into."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+VIEW_FINANCIAL_INFORMATION = "view-financial-information"
+
+
+@dataclass(frozen=True, slots=True)
+class Relationship:
+    """A relationship as its newest version tells it; `permissions` are the accepted ones."""
+
+    relationship_id: str
+    version: int
+    kind: str
+    management_account: str
+    member_account: str
+    state: str
+    permissions: frozenset[str]
+    display_name: str
+
+    @property
+    def shows_finances(self) -> bool:
+        return self.state == "active" and VIEW_FINANCIAL_INFORMATION in self.permissions
+
+
+def may_see(relationships: Iterable[Relationship], own: Collection[str], account: str) -> bool:
+    """Whether one of the principal's own accounts manages `account` and may see its finances."""
+    return any(
+        relationship.shows_finances
+        and relationship.member_account == account
+        and relationship.management_account in own
+        for relationship in relationships
+    )

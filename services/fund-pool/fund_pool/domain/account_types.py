@@ -1,0 +1,52 @@
+"""The types that a fund account can have, and what each may do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class AccountType:
+    """What the fund accounts of one type may do.
+
+    `pays_orders`: may stand in a deduction order. `takes_online_top_ups`: receives `payment-received`.
+    `opens_on_first_use`: a payment opens it. `has_line`: goes below zero, down to its line.
+    `cash_like`: its balance is cash in the available quota.
+    """
+
+    code: str
+    pays_orders: bool
+    takes_online_top_ups: bool
+    opens_on_first_use: bool
+    has_line: bool
+    cash_like: bool
+
+
+CASH = AccountType(
+    "cash",
+    pays_orders=True,
+    takes_online_top_ups=True,
+    opens_on_first_use=True,
+    has_line=False,
+    cash_like=True,
+)
+OVERDRAFT = AccountType(
+    "overdraft",
+    pays_orders=True,
+    takes_online_top_ups=False,
+    opens_on_first_use=False,
+    has_line=True,
+    cash_like=False,
+)
+DEPOSIT = AccountType(
+    "deposit",
+    pays_orders=False,
+    takes_online_top_ups=True,
+    opens_on_first_use=False,
+    has_line=False,
+    cash_like=False,
+)
+
+PRESETS: Mapping[str, AccountType] = MappingProxyType(
+    {kind.code: kind for kind in (CASH, OVERDRAFT, DEPOSIT)}
+)

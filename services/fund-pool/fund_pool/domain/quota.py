@@ -1,0 +1,139 @@
+"""The available quota of an account, and the episodes in which it is low."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+REMINDER_EVERY = timedelta(hours=24)
+REMINDERS_MAX = 5
+BASIS_POINTS = 10_000
+
+NoticeKind = Literal["opened", "reminder", "resolved", "superseded"]
+Ending = Literal["resolved", "disabled"]
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaTerms:
+    """Every term of the available quota, in minor units."""
+
+    cash_balance: int = 0
+    bankers_acceptance: int = 0
+    credit_limit: int = 0
+    credit_refund: int = 0
+    unsettled: int = 0
+    outstanding_fees: int = 0
+    negative_bill: int = 0
+
+    @property
+    def quota(self) -> int:
+        plus = self.cash_balance + self.bankers_acceptance + self.credit_limit + self.credit_refund
+        return plus - self.unsettled - (self.outstanding_fees - self.negative_bill)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The threshold that a management account sets, in minor units.
+
+    An episode ends at threshold + margin, the margin being absolute or in basis points of the threshold.
+    """
+
+    threshold: int
+    enabled: bool = True
+    margin: int = 0
+    margin_basis_points: int = 0
+
+    @property
+    def resolved_from(self) -> int:
+        share = self.threshold * self.margin_basis_points
+        return self.threshold + self.margin + (2 * share + BASIS_POINTS) // (2 * BASIS_POINTS)
+
+
+@dataclass(slots=True)
+class Episode:
+    """A time in which the quota is low; `reminder_number` is that of the last 24 hours it was reminded of."""
+
+    episode_id: UUID
+    opened_at: datetime
+    reminder_number: int = 0
+    ended_at: datetime | None = None
+    ending: Ending | None = None
+
+    @property
+    def reminder_due_at(self) -> datetime | None:
+        """When the next reminder is due; None when it has ended or said enough."""
+        if self.ended_at is not None or self.reminder_number >= REMINDERS_MAX:
+            return None
+        return self.opened_at + (self.reminder_number + 1) * REMINDER_EVERY
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What people are told about an episode."""
+
+    kind: NoticeKind
+    currency: str
+    episode_id: UUID
+    reminder_number: int
+    threshold: int
+    terms: QuotaTerms
+
+
+@dataclass(slots=True)
+class Watch:
+    """The alert of one (account, currency) with its open episode and those that changed since it was loaded."""
+
+    currency: str
+    alert: Alert
+    episode: Episode | None = None
+    changed: list[Episode] = field(default_factory=list)
+
+    def after_change(self, before: int, terms: QuotaTerms, now: datetime, episode_id: UUID) -> Notice | None:
+        """What follows from a change of the quota: an episode opens or is resolved."""
+        if not self.alert.enabled or terms.quota == before:
+            return None
+        if self.episode is None and terms.quota < self.alert.threshold:
+            self.episode = Episode(episode_id, now)
+            self.changed.append(self.episode)
+            return self._notice("opened", self.episode, terms)
+        return self._resolved(terms, now)
+
+    def after_alert_change(self, alert: Alert, terms: QuotaTerms, now: datetime) -> Notice | None:
+        """Takes over a changed alert: it re-evaluates the open episode and never opens one."""
+        self.alert = alert
+        if not alert.enabled and self.episode is not None:
+            self._end(self.episode, now, "disabled")
+        return self._resolved(terms, now)
+
+    def after_time(self, terms: QuotaTerms, now: datetime) -> Notice | None:
+        """A reminder, when its time has come and the quota is still low; days slept through send one only."""
+        episode = self.episode
+        if episode is None or episode.reminder_due_at is None or now < episode.reminder_due_at:
+            return None
+        episode.reminder_number = min(REMINDERS_MAX, (now - episode.opened_at) // REMINDER_EVERY)
+        self._touch(episode)
+        if terms.quota >= self.alert.threshold:
+            return None
+        return self._notice("reminder", episode, terms)
+
+    def _resolved(self, terms: QuotaTerms, now: datetime) -> Notice | None:
+        episode = self.episode
+        if episode is None or terms.quota < self.alert.resolved_from:
+            return None
+        self._end(episode, now, "resolved")
+        return self._notice("resolved", episode, terms)
+
+    def _end(self, episode: Episode, now: datetime, ending: Ending) -> None:
+        self.episode = None
+        episode.ended_at = now
+        episode.ending = ending
+        self._touch(episode)
+
+    def _touch(self, episode: Episode) -> None:
+        if episode not in self.changed:
+            self.changed.append(episode)
+
+    def _notice(self, kind: NoticeKind, episode: Episode, terms: QuotaTerms) -> Notice:
+        return Notice(
+            kind, self.currency, episode.episode_id, episode.reminder_number, self.alert.threshold, terms
+        )

@@ -1,0 +1,238 @@
+"""What must hold at every committed moment, as SQL that returns the rows that break it."""
+
+from typing import Final
+
+from chassis import Check
+
+BALANCED: Final = Check(
+    "ledger-balanced",
+    "Every journal entry sums to zero in each currency.",
+    """
+    select p.account, p.entry_number, p.currency, sum(p.amount) as sum
+    from posting p
+    group by p.account, p.entry_number, p.currency
+    having sum(p.amount) <> 0
+    """,
+)
+
+BALANCES_FOLD: Final = Check(
+    "balances-fold",
+    "The balance and the line of every fund account are the sums of its postings.",
+    """
+    select account, account_type, currency, f.balance, f.line, h.balance as posted_balance, h.line as posted_line
+    from fund_account f
+    full join (
+        select account, account_type, currency,
+               coalesce(sum(amount) filter (where bucket = 'balance'), 0) as balance,
+               coalesce(sum(amount) filter (where bucket = 'line'), 0) as line
+        from posting
+        where bucket <> 'internal'
+        group by account, account_type, currency) h using (account, account_type, currency)
+    where coalesce(f.balance, 0) <> coalesce(h.balance, 0) or coalesce(f.line, 0) <> coalesce(h.line, 0)
+       or (f.account is null and h.account is not null)
+    """,
+)
+
+RUNNING_BALANCES: Final = Check(
+    "running-balances",
+    "What each posting says the fund account held afterwards is the sum of the postings up to it.",
+    """
+    select account, account_type, currency, bucket, entry_number, after, folded
+    from (select account, account_type, currency, bucket, entry_number, after,
+                 sum(amount) over (partition by account, account_type, currency, bucket
+                                   order by entry_number) as folded
+          from posting
+          where bucket <> 'internal') p
+    where after is distinct from folded
+    """,
+)
+
+ENTRIES_GAPLESS: Final = Check(
+    "entries-gapless",
+    "The entries of every account are numbered from 1 to its counter, posted in that order.",
+    """
+    select a.account, a.last_entry_number, count(e.entry_number) as entries, max(e.entry_number) as highest,
+           count(*) filter (where e.posted_at < e.before) as backwards
+    from account a
+    left join (select account, entry_number, posted_at,
+                      lag(posted_at) over (partition by account order by entry_number) as before
+               from journal_entry) e using (account)
+    group by a.account, a.last_entry_number
+    having count(e.entry_number) <> a.last_entry_number
+        or count(distinct e.entry_number) <> a.last_entry_number
+        or coalesce(max(e.entry_number), 0) <> a.last_entry_number
+        or count(*) filter (where e.posted_at < e.before) > 0
+    """,
+)
+
+ENTRIES_COMPLETE: Final = Check(
+    "entries-complete",
+    "Every posting belongs to an entry of a known account, and every entry has at least two postings.",
+    """
+    select coalesce(e.account, p.account) as account, coalesce(e.entry_number, p.entry_number) as entry_number,
+           p.postings
+    from journal_entry e
+    full join (select account, entry_number, posted_at, count(*) as postings
+               from posting group by account, entry_number, posted_at) p using (account, entry_number, posted_at)
+    where e.account is null or coalesce(p.postings, 0) < 2
+    """,
+)
+
+WITHIN_LIMITS: Final = Check(
+    "within-limits",
+    "No fund account stands below zero, or below its line where its type has one.",
+    """
+    select account, account_type, currency, balance, line from fund_account
+    where balance < -line or line < 0 or (account_type <> 'overdraft' and line <> 0)
+    """,
+)
+
+ORDERS_MATCH_POSTINGS: Final = Check(
+    "orders-match-postings",
+    "What each order paid and got back is what was posted for it, and refunds never exceed payments.",
+    """
+    select source, order_id, o.paid, o.refunded, o.left_on_lines, coalesce(l.paid, 0) as posted_paid,
+           coalesce(l.refunded, 0) as posted_refunded
+    from (select source, order_id, paid, refunded,
+                 coalesce((select sum(cast(line ->> 3 as bigint))
+                           from jsonb_array_elements(cast(convert_from(payments, 'UTF8') as jsonb)) as line), 0)
+                 as left_on_lines
+          from order_state) o
+    full join (
+        select e.document_source as source, e.document_id as order_id,
+               coalesce(-sum(p.amount) filter (where e.document_type = 'order-payment'), 0) as paid,
+               coalesce(sum(p.amount) filter (where e.document_type = 'order-cancellation'), 0) as refunded
+        from journal_entry e
+        join posting p using (account, entry_number, posted_at)
+        where e.document_type in ('order-payment', 'order-cancellation') and p.bucket = 'balance'
+        group by e.document_source, e.document_id) l using (source, order_id)
+    where o.paid is null or o.paid <> coalesce(l.paid, 0) or o.refunded <> coalesce(l.refunded, 0)
+       or o.paid < o.refunded or o.left_on_lines <> o.paid - o.refunded
+    """,
+)
+
+REFUNDS_PER_FUND_ACCOUNT: Final = Check(
+    "refunds-per-fund-account",
+    "No fund account got back more of an order than it gave.",
+    """
+    select e.document_source as source, e.document_id as order_id, p.account, p.account_type, p.currency,
+           sum(p.amount) as returned_beyond
+    from journal_entry e
+    join posting p using (account, entry_number, posted_at)
+    where e.document_type in ('order-payment', 'order-cancellation') and p.bucket = 'balance'
+    group by e.document_source, e.document_id, p.account, p.account_type, p.currency
+    having sum(p.amount) > 0
+    """,
+)
+
+ORDER_STATES: Final = Check(
+    "order-states",
+    "Only an accepted order keeps money, and an accepted order never keeps more than its total.",
+    """
+    select source, order_id, status, total, paid, refunded from order_state
+    where (status <> 'accepted' and paid <> refunded) or (status = 'accepted' and paid - refunded > total)
+    """,
+)
+
+DECISIONS_GAPLESS: Final = Check(
+    "decisions-gapless",
+    "The decisions about every order are numbered from 1 to its last check, each with its fingerprint.",
+    """
+    select source, order_id, o.check_number, count(d.check_number) as decisions, max(d.check_number) as highest
+    from order_state o
+    full join decision d using (source, order_id)
+    group by source, order_id, o.check_number, o.fingerprints
+    having count(d.check_number) <> coalesce(o.check_number, -1)
+        or count(distinct d.check_number) <> o.check_number
+        or coalesce(max(d.check_number), 0) <> o.check_number
+        or length(o.fingerprints) <> 16 * o.check_number
+    """,
+)
+
+NOT_PARKED_LONG: Final = Check(
+    "checks-not-parked",
+    "No check has waited for its predecessor for more than a day.",
+    """
+    select source, order_id, check_number, changed_at from order_state
+    where parked is not null and changed_at < clock_timestamp() - interval '1 day'
+    """,
+)
+
+PAYMENTS_POSTED: Final = Check(
+    "payments-posted-once",
+    "Every posted payment has exactly its one entry with its amount, and no other payment has any.",
+    """
+    select payment_id, p.status, p.amount, count(l.entry_number) as entries, sum(l.amount) as posted
+    from payment p
+    full join (
+        select e.document_id as payment_id, e.account, e.entry_number, t.amount, t.currency
+        from journal_entry e
+        join posting t using (account, entry_number, posted_at)
+        where e.document_type = 'top-up' and t.bucket = 'balance') l using (payment_id)
+    group by payment_id, p.status, p.amount, p.currency, p.account, p.entry_number
+    having p.status is null or p.status = 'new'
+        or (p.status = 'posted' and (count(l.entry_number) <> 1 or min(l.entry_number) <> p.entry_number
+            or sum(l.amount) <> p.amount or min(l.currency) <> p.currency or min(l.account) <> p.account))
+        or (p.status = 'unmatched' and count(l.entry_number) <> 0)
+    """,
+)
+
+ONE_EPISODE: Final = Check(
+    "one-open-episode",
+    "At most one episode is open per account and currency.",
+    """
+    select account, currency, count(*) as open from quota_episode
+    where ended_at is null
+    group by account, currency
+    having count(*) > 1
+    """,
+)
+
+EPISODES_CONSISTENT: Final = Check(
+    "episodes-consistent",
+    "An open episode has an enabled alert and a quota below the level that would end it.",
+    """
+    select e.account, e.currency, e.episode_id, q.enabled, q.threshold, coalesce(t.quota, 0) as quota
+    from quota_episode e
+    left join quota_alert q on q.account = e.account and q.currency = e.currency
+    left join (
+        select account, currency,
+               sum(case account_type when 'cash' then balance
+                                     when 'overdraft' then line + least(balance, 0) else 0 end) as quota
+        from fund_account
+        group by account, currency) t on t.account = e.account and t.currency = e.currency
+    where e.ended_at is null
+      and (q.enabled is not true
+           or coalesce(t.quota, 0) >= q.threshold + q.margin
+              + div(cast(2 * q.threshold as numeric) * q.margin_basis_points + 10000, 20000))
+    """,
+)
+
+REMINDERS_SET: Final = Check(
+    "reminders-set",
+    "Every open episode that has reminders left has its timer.",
+    """
+    select e.account, e.currency, e.episode_id, e.reminder_number from quota_episode e
+    where e.ended_at is null and e.reminder_number < 5
+      and not exists (select from timer t
+                      where t.kind = 'quota-reminder' and t.key = e.account || ' ' || e.currency)
+    """,
+)
+
+CHECKS: Final = (
+    BALANCED,
+    BALANCES_FOLD,
+    RUNNING_BALANCES,
+    ENTRIES_GAPLESS,
+    ENTRIES_COMPLETE,
+    WITHIN_LIMITS,
+    ORDERS_MATCH_POSTINGS,
+    REFUNDS_PER_FUND_ACCOUNT,
+    ORDER_STATES,
+    DECISIONS_GAPLESS,
+    NOT_PARKED_LONG,
+    PAYMENTS_POSTED,
+    ONE_EPISODE,
+    EPISODES_CONSISTENT,
+    REMINDERS_SET,
+)

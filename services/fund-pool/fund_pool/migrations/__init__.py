@@ -1,0 +1,1 @@
+"""The database's steps, run by the owner role."""

@@ -1,0 +1,98 @@
+"""Tells the outside what was posted: a balance-changed per movement, quota-low, and the reminder's timer."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from chassis.work import CausedBy
+from contracts.money import Money, SignedMoney
+
+from chassis import UnitOfWork
+from contracts import BalanceChanged, QuotaLow
+from contracts import quota_low as contract
+from fund_pool.domain.ledger import Entry, Posting, entry_id
+from fund_pool.domain.pool import Pool, Posted
+from fund_pool.domain.quota import Notice, QuotaTerms, Watch
+
+REMINDER: Final = "quota-reminder"
+
+
+def publish(work: UnitOfWork, posted: Posted, pool: Pool, cause: CausedBy | None = None) -> None:
+    """Publishes an entry's movements and what followed from them for the quota."""
+    entry = posted.entry
+    for posting in entry.postings:
+        if posting.bucket == "balance":
+            work.emit(_balance_changed(entry, posting), cause)
+    publish_notices(work, posted.notices, pool, cause)
+
+
+def publish_notices(
+    work: UnitOfWork, notices: Iterable[Notice], pool: Pool, cause: CausedBy | None = None
+) -> None:
+    """Publishes notices of low quota and sets or cancels the reminder accordingly."""
+    for notice in notices:
+        work.emit(_quota_low(work, notice, pool.account), cause)
+        work.count("quota-low", notice.kind)
+        schedule_reminder(work, pool.account, pool.watches[notice.currency], cause)
+
+
+def schedule_reminder(work: UnitOfWork, account: str, watch: Watch, cause: CausedBy | None = None) -> None:
+    """Sets the timer of the open episode's next reminder, or takes the timer back."""
+    due_at = watch.episode.reminder_due_at if watch.episode is not None else None
+    if due_at is None:
+        work.cancel_timer(REMINDER, reminder_key(account, watch.currency))
+    else:
+        work.set_timer(REMINDER, reminder_key(account, watch.currency), due_at, cause)
+
+
+def reminder_key(account: str, currency: str) -> str:
+    """Names an (account, currency); neither holds a space."""
+    return f"{account} {currency}"
+
+
+def reminded(key: str) -> tuple[str, str]:
+    """The (account, currency) of a reminder's key."""
+    account, currency = key.split(" ")
+    return account, currency
+
+
+def terms_told(terms: QuotaTerms, currency: str) -> contract.QuotaTerms:
+    """The terms as they are written on the wire."""
+    return contract.QuotaTerms(
+        cash_balance=SignedMoney.of(terms.cash_balance, currency),
+        bankers_acceptance=Money.of(terms.bankers_acceptance, currency),
+        credit_limit=Money.of(terms.credit_limit, currency),
+        credit_refund=Money.of(terms.credit_refund, currency),
+        unsettled=Money.of(terms.unsettled, currency),
+        outstanding_fees=Money.of(terms.outstanding_fees, currency),
+        negative_bill=Money.of(terms.negative_bill, currency),
+    )
+
+
+def _quota_low(work: UnitOfWork, notice: Notice, account: str) -> QuotaLow:
+    return QuotaLow(
+        account=account,
+        currency=notice.currency,
+        kind=notice.kind,
+        episode_id=str(notice.episode_id),
+        reminder_number=notice.reminder_number,
+        quota=SignedMoney.of(notice.terms.quota, notice.currency),
+        threshold=Money.of(notice.threshold, notice.currency),
+        terms=terms_told(notice.terms, notice.currency),
+        occurred_at=work.now,
+    )
+
+
+def _balance_changed(entry: Entry, posting: Posting) -> BalanceChanged:
+    assert posting.after is not None
+    return BalanceChanged(
+        account=entry.account,
+        account_type=posting.account_type,
+        entry_id=str(entry_id(entry.account, entry.number)),
+        entry_number=entry.number,
+        document_type=entry.document.type,
+        document_id=entry.document.reference,
+        change=SignedMoney.of(posting.amount, posting.currency),
+        balance=SignedMoney.of(posting.after, posting.currency),
+        effective_date=entry.effective_date,
+        posted_at=entry.posted_at,
+    )

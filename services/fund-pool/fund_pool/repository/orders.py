@@ -1,0 +1,246 @@
+"""Orders under lock, and what was decided about them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Row, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fund_pool.domain.order import OrderState, Parked
+from fund_pool.domain.pool import Pool
+from fund_pool.domain.walk import LinePaid
+from fund_pool.repository import ledger
+from fund_pool.tables import decision, order_state
+
+OrderKey = tuple[str, str]
+
+LOCKED_ORDERS: Final = text(
+    """
+    with held as (
+        insert into order_state (source, order_id, account)
+        select * from unnest(cast(:sources as text[]), cast(:order_ids as text[]), cast(:accounts as text[]))
+        on conflict (source, order_id) do update set account = order_state.account
+        returning source, order_id, account, status, check_number, order_revision, currency, customer,
+                  business_organisation, settlement_organisation, payment_method, total, due_date, paid,
+                  refunded, payments, fingerprints, parked),
+    pool as materialized (
+        select account from account
+        where account in (select account from held union select unnest(cast(:named as text[])))
+        order by account
+        for update)
+    select held.*, (select count(*) from pool) as pools from held
+    """
+)
+
+SAVE: Final = text(
+    f"""
+    with {ledger.PARTS},
+    orders as (
+        update order_state o
+        set account = n.account, status = n.status, check_number = n.check_number,
+            order_revision = n.order_revision, currency = n.currency, customer = n.customer,
+            business_organisation = n.business_organisation,
+            settlement_organisation = n.settlement_organisation, payment_method = n.payment_method,
+            total = n.total, due_date = n.due_date, paid = n.paid, refunded = n.refunded,
+            payments = n.payments, fingerprints = n.fingerprints, parked = n.parked,
+            changed_at = cast(:written_at as timestamptz)
+        from unnest(
+            cast(:order_sources as text[]), cast(:order_ids as text[]), cast(:order_accounts as text[]),
+            cast(:order_statuses as text[]), cast(:order_checks as bigint[]), cast(:order_revisions as int[]),
+            cast(:order_currencies as text[]), cast(:order_customers as text[]),
+            cast(:order_businesses as text[]), cast(:order_settlements as text[]), cast(:order_methods as text[]),
+            cast(:order_totals as bigint[]), cast(:order_due_dates as date[]), cast(:order_paid as bigint[]),
+            cast(:order_refunded as bigint[]), cast(:order_payments as bytea[]),
+            cast(:order_fingerprints as bytea[]), cast(:order_parked as bytea[]))
+            as n (source, order_id, account, status, check_number, order_revision, currency, customer,
+                  business_organisation, settlement_organisation, payment_method, total, due_date, paid,
+                  refunded, payments, fingerprints, parked)
+        where o.source = n.source and o.order_id = n.order_id)
+    insert into decision (account, source, order_id, check_number, outcome, entry_number, body, decided_at)
+    select n.*, cast(:written_at as timestamptz) from unnest(
+        cast(:decision_accounts as text[]), cast(:decision_sources as text[]), cast(:decision_orders as text[]),
+        cast(:decision_checks as bigint[]), cast(:decision_outcomes as text[]),
+        cast(:decision_entries as bigint[]), cast(:decision_bodies as bytea[])) as n
+    """
+)
+
+
+@dataclass(slots=True)
+class DecisionRow:
+    """One decision as it is kept: `body` is the order-decided event in JSON."""
+
+    account: str
+    source: str
+    order_id: str
+    check_number: int
+    outcome: str
+    entry_number: int | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDecision:
+    """One decision as it was kept."""
+
+    body: bytes
+    decided_at: datetime
+    entry_number: int | None
+
+
+async def locked_orders(
+    connection: AsyncConnection, named: Collection[tuple[OrderKey, str]]
+) -> dict[OrderKey, OrderState]:
+    """Upserts and so locks the orders, then the accounts that they and their checks name; each in one order.
+
+    `named`: each check's order with the account that the check names.
+    """
+    paying: dict[OrderKey, str] = {}
+    for key, account in named:
+        paying.setdefault(key, account)
+    ordered = sorted(paying)
+    rows = await connection.execute(
+        LOCKED_ORDERS,
+        {
+            "sources": [source for source, _ in ordered],
+            "order_ids": [order_id for _, order_id in ordered],
+            "accounts": [paying[key] for key in ordered],
+            "named": sorted({account for _, account in named}),
+        },
+    )
+    return {(row.source, row.order_id): _order(row) for row in rows}
+
+
+async def save(
+    connection: AsyncConnection,
+    orders: Collection[OrderState],
+    decisions: Sequence[DecisionRow],
+    pools: Sequence[Pool],
+    now: datetime,
+) -> None:
+    """Writes the orders, the decisions and all that was posted for them, in one statement."""
+    await connection.execute(
+        SAVE, {**ledger.parameters(pools, now), **_orders(orders), **_decisions(decisions)}
+    )
+
+
+async def order(connection: AsyncConnection, source: str, order_id: str) -> OrderState | None:
+    """One order without a lock."""
+    wanted = select(order_state).where(order_state.c.source == source, order_state.c.order_id == order_id)
+    row = (await connection.execute(wanted)).one_or_none()
+    return None if row is None else _order(row)
+
+
+async def decisions(connection: AsyncConnection, source: str, order_id: str) -> list[KeptDecision]:
+    """Every decision about an order, in the order of their checks."""
+    wanted = (
+        select(decision.c.body, decision.c.decided_at, decision.c.entry_number)
+        .where(decision.c.source == source, decision.c.order_id == order_id)
+        .order_by(decision.c.check_number)
+    )
+    return [KeptDecision(*row) for row in await connection.execute(wanted)]
+
+
+def _order(row: Row[Any]) -> OrderState:
+    return OrderState(
+        source=row.source,
+        order_id=row.order_id,
+        account=row.account,
+        status=row.status,
+        check_number=row.check_number,
+        order_revision=row.order_revision,
+        currency=row.currency,
+        customer=row.customer,
+        business_organisation=row.business_organisation,
+        settlement_organisation=row.settlement_organisation,
+        payment_method=row.payment_method,
+        total=row.total,
+        due_date=row.due_date,
+        paid=row.paid,
+        refunded=row.refunded,
+        payments=[] if row.payments is None else [LinePaid(*paid) for paid in orjson.loads(row.payments)],
+        fingerprints=row.fingerprints,
+        parked={} if row.parked is None else _unpacked(row.parked),
+    )
+
+
+def _orders(orders: Collection[OrderState]) -> dict[str, list[Any]]:
+    names = (
+        "order_sources",
+        "order_ids",
+        "order_accounts",
+        "order_statuses",
+        "order_checks",
+        "order_revisions",
+        "order_currencies",
+        "order_customers",
+        "order_businesses",
+        "order_settlements",
+        "order_methods",
+        "order_totals",
+        "order_due_dates",
+        "order_paid",
+        "order_refunded",
+        "order_payments",
+        "order_fingerprints",
+        "order_parked",
+    )
+    return ledger.columns(names, map(_order_row, orders))
+
+
+def _order_row(order: OrderState) -> tuple[Any, ...]:
+    payments = [[paid.account, paid.account_type, paid.line_id, paid.amount] for paid in order.payments]
+    return (
+        order.source,
+        order.order_id,
+        order.account,
+        order.status,
+        order.check_number,
+        order.order_revision,
+        order.currency,
+        order.customer,
+        order.business_organisation,
+        order.settlement_organisation,
+        order.payment_method,
+        order.total,
+        order.due_date,
+        order.paid,
+        order.refunded,
+        orjson.dumps(payments) if payments else None,
+        order.fingerprints,
+        _packed(order.parked) if order.parked else None,
+    )
+
+
+def _packed(parked: dict[int, Parked]) -> bytes:
+    return orjson.dumps(
+        [[number, early.fingerprint.hex(), early.body.decode()] for number, early in parked.items()]
+    )
+
+
+def _unpacked(packed: bytes) -> dict[int, Parked]:
+    return {
+        number: Parked(body.encode(), bytes.fromhex(fingerprint))
+        for number, fingerprint, body in orjson.loads(packed)
+    }
+
+
+def _decisions(decisions: Sequence[DecisionRow]) -> dict[str, list[Any]]:
+    names = (
+        "decision_accounts",
+        "decision_sources",
+        "decision_orders",
+        "decision_checks",
+        "decision_outcomes",
+        "decision_entries",
+        "decision_bodies",
+    )
+    return ledger.columns(
+        names,
+        (
+            (row.account, row.source, row.order_id, row.check_number, row.outcome, row.entry_number, row.body)
+            for row in decisions
+        ),
+    )

@@ -1,0 +1,127 @@
+"""Fund pools under lock, with everything that a decision about them needs."""
+
+from collections.abc import Collection
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fund_pool.domain.account_types import PRESETS
+from fund_pool.domain.deduction import BUILT_IN, DeductionOrder
+from fund_pool.domain.pool import UTC, FundAccount, Pool
+from fund_pool.domain.quota import Alert, Episode, Watch
+
+LOCK: Final = text(
+    """
+    select account from account
+    where account = any(cast(:accounts as text[]))
+    order by account
+    for update
+    """
+)
+
+POOLS: Final = text(
+    """
+    with purse as (
+        select account, array_agg(account_type) as types, array_agg(currency) as currencies,
+               array_agg(balance) as balances, array_agg(line) as lines,
+               array_agg(valid_from) as valid_from, array_agg(valid_until) as valid_until
+        from fund_account
+        where account = any(cast(:accounts as text[]))
+        group by account),
+    watch as (
+        select q.account, array_agg(q.currency) as currencies, array_agg(q.threshold) as thresholds,
+               array_agg(q.enabled) as enabled, array_agg(q.margin) as margins,
+               array_agg(q.margin_basis_points) as basis_points, array_agg(e.episode_id) as episodes,
+               array_agg(e.opened_at) as opened_at, array_agg(e.reminder_number) as reminders
+        from quota_alert q
+        left join quota_episode e on e.account = q.account and e.currency = q.currency and e.ended_at is null
+        where q.account = any(cast(:accounts as text[]))
+        group by q.account),
+    entitled as (
+        select account, array_agg(user_id) as users
+        from user_right
+        where active and right_name = 'use-balance'
+          and account = any(cast(:accounts as text[])) and user_id = any(cast(:users as text[]))
+        group by account)
+    select a.account, a.customer, a.settlement_organisation, a.active, a.last_entry_number, a.last_posted_at,
+           o.time_zone, coalesce(c.version, d.version) as policy, coalesce(c.account_types, d.account_types) as walk,
+           p.types, p.currencies, p.balances, p.lines, p.valid_from, p.valid_until,
+           w.currencies as watched, w.thresholds, w.enabled, w.margins, w.basis_points,
+           w.episodes, w.opened_at, w.reminders, u.users
+    from account a
+    left join organisation o on o.organisation = a.settlement_organisation
+    left join deduction_order c on c.settlement_organisation = a.settlement_organisation
+        and c.customer = a.customer and c.account_types is not null
+    left join deduction_order d on d.settlement_organisation = a.settlement_organisation
+        and d.customer = '' and d.account_types is not null
+    left join purse p on p.account = a.account
+    left join watch w on w.account = a.account
+    left join entitled u on u.account = a.account
+    where a.account = any(cast(:accounts as text[]))
+    """
+)
+
+
+async def lock(connection: AsyncConnection, accounts: Collection[str]) -> None:
+    """Locks accounts, always in one order; whoever changes a fund pool holds its account's lock."""
+    await connection.execute(LOCK, {"accounts": list(accounts)})
+
+
+async def pools(
+    connection: AsyncConnection, accounts: Collection[str], users: Collection[str] = ()
+) -> dict[str, Pool]:
+    """The pools of the known ones among these accounts; of the users, those with a right to use the balance.
+
+    Read it after the lock, in a statement of its own: a statement sees nothing newer than its beginning.
+    """
+    rows = await connection.execute(POOLS, {"accounts": list(accounts), "users": list(users)})
+    return {row.account: _pool(row) for row in rows}
+
+
+async def locked_pools(connection: AsyncConnection, accounts: Collection[str]) -> dict[str, Pool]:
+    """Locks and loads the pools of the known ones among these accounts."""
+    await lock(connection, accounts)
+    return await pools(connection, accounts)
+
+
+def _pool(row: Row[Any]) -> Pool:
+    return Pool(
+        account=row.account,
+        customer=row.customer,
+        settlement_organisation=row.settlement_organisation,
+        active=row.active,
+        time_zone=ZoneInfo(row.time_zone) if row.time_zone else UTC,
+        last_entry_number=row.last_entry_number,
+        last_posted_at=row.last_posted_at,
+        deduction=BUILT_IN if row.policy is None else DeductionOrder(row.policy, tuple(row.walk)),
+        fund_accounts=_fund_accounts(row) if row.types else {},
+        watches=_watches(row) if row.watched else {},
+        users=frozenset(row.users or ()),
+    )
+
+
+def _fund_accounts(row: Row[Any]) -> dict[tuple[str, str], FundAccount]:
+    columns = (row.types, row.currencies, row.balances, row.lines, row.valid_from, row.valid_until)
+    return {
+        (code, currency): FundAccount(PRESETS[code], currency, balance, line, valid_from, valid_until)
+        for code, currency, balance, line, valid_from, valid_until in zip(*columns, strict=True)
+    }
+
+
+def _watches(row: Row[Any]) -> dict[str, Watch]:
+    alerts = zip(row.watched, row.thresholds, row.enabled, row.margins, row.basis_points, strict=True)
+    episodes = zip(row.episodes, row.opened_at, row.reminders, strict=True)
+    return {
+        currency: Watch(
+            currency,
+            Alert(threshold, enabled, margin, basis_points),
+            None if episode_id is None else Episode(episode_id, opened_at, reminder_number),
+        )
+        for (currency, threshold, enabled, margin, basis_points), (
+            episode_id,
+            opened_at,
+            reminder_number,
+        ) in zip(alerts, episodes, strict=True)
+    }

@@ -1,0 +1,165 @@
+"""Balances and movements of fund accounts, now and as of any moment."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+BALANCES: Final = text(
+    """
+    select f.account_type, f.currency, f.balance, f.line, f.valid_from, f.valid_until, f.opened_at,
+           clock_timestamp() as as_of
+    from fund_account f
+    where f.account = :account
+    order by f.currency, f.account_type
+    """
+)
+
+BALANCES_AS_OF: Final = text(
+    """
+    select f.account_type, f.currency, coalesce(b.after, 0) as balance, coalesce(l.after, 0) as line,
+           f.valid_from, f.valid_until, f.opened_at, cast(:as_of as timestamptz) as as_of
+    from fund_account f
+    left join lateral (
+        select after from posting p
+        where p.account = f.account and p.account_type = f.account_type and p.currency = f.currency
+          and p.bucket = 'balance' and p.posted_at <= :as_of
+        order by p.posted_at desc, p.entry_number desc
+        limit 1) b on true
+    left join lateral (
+        select after from posting p
+        where p.account = f.account and p.account_type = f.account_type and p.currency = f.currency
+          and p.bucket = 'line' and p.posted_at <= :as_of
+        order by p.posted_at desc, p.entry_number desc
+        limit 1) l on true
+    where f.account = :account and f.opened_at <= :as_of
+    order by f.currency, f.account_type
+    """
+)
+
+BALANCE_BEFORE: Final = text(
+    """
+    select after from posting
+    where account = :account and account_type = :account_type and currency = :currency and bucket = 'balance'
+      and posted_at < :moment
+    order by posted_at desc, entry_number desc
+    limit 1
+    """
+)
+
+MOVEMENTS: Final = """
+    select p.entry_number, p.posted_at, e.effective_date, e.document_type, e.document_source, e.document_id,
+           e.document_number, p.amount, p.after
+    from posting p
+    join journal_entry e on e.account = p.account and e.entry_number = p.entry_number
+        and e.posted_at = p.posted_at
+    where p.account = :account and p.account_type = :account_type and p.currency = :currency
+      and p.bucket = 'balance' and p.posted_at >= :since and p.posted_at < :until
+"""
+
+PAGE_OF_MOVEMENTS: Final = text(
+    f"""
+    {MOVEMENTS}
+      and (cast(:after_time as timestamptz) is null or (p.posted_at, p.entry_number) > (:after_time, :after_entry))
+    order by p.posted_at, p.entry_number
+    limit :rows
+    """
+)
+
+ALL_MOVEMENTS: Final = text(f"{MOVEMENTS} order by p.posted_at, p.entry_number limit :rows")
+
+
+@dataclass(frozen=True, slots=True)
+class FundAccountBalance:
+    """A fund account at a moment, in minor units."""
+
+    account_type: str
+    currency: str
+    balance: int
+    line: int
+    valid_from: date | None
+    valid_until: date | None
+    opened_at: datetime
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One fund account and a span of posting times, its end left out."""
+
+    account: str
+    account_type: str
+    currency: str
+    since: datetime
+    until: datetime
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "account": self.account,
+            "account_type": self.account_type,
+            "currency": self.currency,
+            "since": self.since,
+            "until": self.until,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One change of a fund account with the document it was posted for, in minor units."""
+
+    entry_number: int
+    posted_at: datetime
+    effective_date: date
+    document_type: str
+    document_source: str
+    document_id: str
+    document_number: int
+    amount: int
+    balance: int
+
+
+async def balances(
+    connection: AsyncConnection, account: str, as_of: datetime | None
+) -> list[FundAccountBalance]:
+    """The fund accounts of an account now, or as of a moment by posting time."""
+    query = BALANCES if as_of is None else BALANCES_AS_OF
+    parameters = {"account": account} if as_of is None else {"account": account, "as_of": as_of}
+    return [FundAccountBalance(*row) for row in await connection.execute(query, parameters)]
+
+
+async def balance_before(connection: AsyncConnection, period: Period, moment: datetime) -> int:
+    """The balance just before a moment."""
+    parameters = {
+        "account": period.account,
+        "account_type": period.account_type,
+        "currency": period.currency,
+        "moment": moment,
+    }
+    return (await connection.execute(BALANCE_BEFORE, parameters)).scalar_one_or_none() or 0
+
+
+async def movements(
+    connection: AsyncConnection, period: Period, after: tuple[datetime, int] | None, rows: int
+) -> list[Movement]:
+    """One page of movements, oldest first."""
+    after_time, after_entry = after or (None, None)
+    found = await connection.execute(
+        PAGE_OF_MOVEMENTS,
+        {**period.parameters, "after_time": after_time, "after_entry": after_entry, "rows": rows},
+    )
+    return [_movement(row) for row in found]
+
+
+async def all_movements(connection: AsyncConnection, period: Period, rows: int) -> AsyncIterator[Movement]:
+    """Every movement, oldest first, read bit by bit; at most `rows`."""
+    async with connection.stream(ALL_MOVEMENTS, {**period.parameters, "rows": rows}) as found:
+        async for row in found:
+            yield _movement(row)
+
+
+def _movement(row: Row[Any]) -> Movement:
+    return Movement(*tuple(row))

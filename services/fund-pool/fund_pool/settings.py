@@ -1,0 +1,13 @@
+"""Settings of fund-pool."""
+
+from pydantic import Field
+
+from chassis import Settings as ChassisSettings
+
+
+class Settings(ChassisSettings):
+    """The chassis' settings with fund-pool's own port."""
+
+    http_port: int = Field(
+        default=8001, ge=0, le=65_535, description="a port from 1 to 65535, or 0 for any free one"
+    )

@@ -1,0 +1,244 @@
+"""The tables: accounts and what they are told of, the ledger, orders, payments, alerts."""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+METADATA: Final = MetaData()
+MOMENT: Final = DateTime(timezone=True)
+
+organisation = Table(
+    "organisation",
+    METADATA,
+    Column("organisation", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("organisation_type", Text, nullable=False),
+    Column("parent", Text),
+    Column("time_zone", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+)
+
+account = Table(
+    "account",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("settlement_organisation", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("last_entry_number", BigInteger, nullable=False),
+    Column("last_posted_at", MOMENT),
+)
+
+user_right = Table(
+    "user_right",
+    METADATA,
+    Column("right_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("right_name", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Index("user_right_account", "account", "user_id"),
+)
+
+relationship = Table(
+    "relationship",
+    METADATA,
+    Column("relationship_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("management_account", Text, nullable=False),
+    Column("member_account", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("permissions", ARRAY(Text), nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("invoice_status", Text, nullable=False),
+    Index("relationship_member", "member_account"),
+    Index("relationship_management", "management_account"),
+)
+
+deduction_order = Table(
+    "deduction_order",
+    METADATA,
+    Column("settlement_organisation", Text, primary_key=True),
+    Column("customer", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("account_types", ARRAY(Text)),
+)
+
+deduction_order_version = Table(
+    "deduction_order_version",
+    METADATA,
+    Column("version", BigInteger, primary_key=True),
+    Column("settlement_organisation", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("account_types", ARRAY(Text)),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+    Index("deduction_order_version_place", "settlement_organisation", "customer", "version"),
+)
+
+fund_account = Table(
+    "fund_account",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("account_type", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("balance", BigInteger, nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("valid_from", Date),
+    Column("valid_until", Date),
+    Column("opened_at", MOMENT, nullable=False),
+)
+
+journal_entry = Table(
+    "journal_entry",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("entry_number", BigInteger, primary_key=True),
+    Column("posted_at", MOMENT, primary_key=True),
+    Column("effective_date", Date, nullable=False),
+    Column("document_type", Text, nullable=False),
+    Column("document_source", Text, nullable=False),
+    Column("document_id", Text, nullable=False),
+    Column("document_number", Integer, nullable=False),
+    postgresql_partition_by="RANGE (posted_at)",
+)
+
+posting = Table(
+    "posting",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("account_type", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("bucket", Text, primary_key=True),
+    Column("posted_at", MOMENT, primary_key=True),
+    Column("entry_number", BigInteger, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("after", BigInteger),
+    postgresql_partition_by="RANGE (posted_at)",
+)
+
+order_state = Table(
+    "order_state",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("check_number", BigInteger, nullable=False),
+    Column("order_revision", Integer, nullable=False),
+    Column("currency", Text),
+    Column("customer", Text),
+    Column("business_organisation", Text),
+    Column("settlement_organisation", Text),
+    Column("payment_method", Text),
+    Column("total", BigInteger, nullable=False),
+    Column("due_date", Date),
+    Column("paid", BigInteger, nullable=False),
+    Column("refunded", BigInteger, nullable=False),
+    Column("payments", LargeBinary),
+    Column("fingerprints", LargeBinary, nullable=False),
+    Column("parked", LargeBinary),
+    Column("changed_at", MOMENT),
+)
+
+decision = Table(
+    "decision",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("check_number", BigInteger, primary_key=True),
+    Column("decided_at", MOMENT, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("entry_number", BigInteger),
+    Column("body", LargeBinary, nullable=False),
+    postgresql_partition_by="RANGE (decided_at)",
+)
+
+payment = Table(
+    "payment",
+    METADATA,
+    Column("payment_id", Text, primary_key=True),
+    Column("payer", Text, nullable=False),
+    Column("account", Text),
+    Column("account_type", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("instrument", Text, nullable=False),
+    Column("received_on", Date, nullable=False),
+    Column("reference", Text),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("entry_number", BigInteger),
+    Column("recorded_at", MOMENT, nullable=False),
+    Index("payment_unmatched", "recorded_at", "payment_id"),
+)
+
+quota_alert = Table(
+    "quota_alert",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("threshold", BigInteger, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("margin", BigInteger, nullable=False),
+    Column("margin_basis_points", Integer, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+)
+
+quota_episode = Table(
+    "quota_episode",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("episode_id", Uuid, primary_key=True),
+    Column("opened_at", MOMENT, nullable=False),
+    Column("reminder_number", Integer, nullable=False),
+    Column("ended_at", MOMENT),
+    Column("ending", Text),
+)
+
+opening_import = Table(
+    "opening_import",
+    METADATA,
+    Column("import_id", Uuid, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", MOMENT, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", MOMENT),
+    Column("rows", LargeBinary, nullable=False),
+    Column("results", LargeBinary),
+    Index("opening_import_made_at", "made_at", "import_id"),
+)
+
+opening_balance = Table(
+    "opening_balance",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("account_type", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("import_id", Uuid, nullable=False),
+    Column("row_number", Integer, nullable=False),
+    Column("entry_number", BigInteger, nullable=False),
+)
