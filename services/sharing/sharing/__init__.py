@@ -1,0 +1,1 @@
+"""sharing owns relationships: who manages whom, and what the member has allowed."""

@@ -1,0 +1,3 @@
+from sharing.app import service
+
+service.main()

@@ -1,0 +1,1 @@
+"""All SQL of the service, set-based, by what it is about."""
