@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
@@ -127,7 +128,18 @@ class Settings(BaseSettings):
         return init_settings, SecretFiles(settings_cls), env_settings
 
 
-class WrongSetting(ValueError):
+class UnusableSettings(ValueError):
+    """Base of what is wrong with settings; its message is one sentence for the operator."""
+
+
+class SettingsDisagree(UnusableSettings):
+    """Settings that are each right and together wrong, by the service's own rule."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"The settings do not go together: {rule}.")
+
+
+class WrongSetting(UnusableSettings):
     """A setting that cannot be used; says which, what is wrong and what would be right."""
 
     def __init__(self, variable: str, fault: str, remedy: str) -> None:
@@ -174,13 +186,23 @@ def _is_secret(field: FieldInfo) -> bool:
     return SecretStr in (field.annotation, *get_args(field.annotation))
 
 
+def _with_variables(fields: Mapping[str, FieldInfo], rule: str) -> str:
+    """The rule with the names of fields turned into those of their variables."""
+
+    def variable(found: re.Match[str]) -> str:
+        name = found.group()
+        return variable_of(fields[name], name) if name in fields else name
+
+    return re.sub(r"[a-z_]+", variable, rule)
+
+
 S = TypeVar("S", bound=Settings)
 
 
 def read(settings: type[S], *, needs: tuple[str, ...] = (), **values: Any) -> S:
     """Reads the settings; `values` go before the environment.
 
-    Errors: ExceptionGroup of WrongSetting, one per setting that is wrong or, of those in `needs`, missing.
+    Errors: ExceptionGroup of UnusableSettings, one per setting that is wrong or, of those in `needs`, missing.
     """
     try:
         found = settings(**values)
@@ -216,12 +238,14 @@ def _missing(settings: type[Settings], name: str) -> WrongSetting:
     return WrongSetting(variable_of(field, name), "is not set", field.description or "set")
 
 
-def _wrong(settings: type[Settings], detail: Any) -> WrongSetting:
-    location = str(detail["loc"][0])
-    name = next((n for n, field in settings.model_fields.items() if location in (n, field.alias)), location)
-    field = settings.model_fields.get(name)
-    if field is None:
-        return WrongSetting(location, "is not a setting of this service", "left out")
+def _wrong(settings: type[Settings], detail: Any) -> UnusableSettings:
+    fields = settings.model_fields
+    location = str(next(iter(detail["loc"]), ""))
+    name = next((name for name, field in fields.items() if location in (name, field.alias)), None)
+    if name is None:
+        rule = str(detail["msg"]).removeprefix("Value error, ")
+        return SettingsDisagree(_with_variables(fields, rule))
+    field = fields[name]
     remedy = field.description or str(detail["msg"]).removeprefix("Input should be ")
     if detail["type"] == "missing":
         return WrongSetting(variable_of(field, name), "is not set", remedy)

@@ -496,6 +496,26 @@ def test_a_route_without_a_policy_cannot_be_declared() -> None:
         Router().get("/open", policy=None)(balance)  # type: ignore[arg-type]
 
 
+async def test_a_caller_without_a_token_may_be_known_by_something_else(context: FakeContext) -> None:
+    callback = Router()
+    policy = Policy.without_token("report:take", proof="the secret in the path")
+
+    @callback.post("/reports/{secret}", policy=policy)
+    async def take(secret: str, work: Work) -> str:
+        if secret != "s3cret":
+            raise Problem.not_found()
+        return "OK"
+
+    app = application(context, callback)
+    async with client(app) as gateway:
+        assert (await gateway.post("/reports/s3cret")).json() == "OK"
+        problem(await gateway.post("/reports/guess"), 404, "not-found")
+        operation = (await gateway.get("/openapi.json")).json()["paths"]["/reports/{secret}"]["post"]
+    assert operation["x-proof"] == "the secret in the path"
+    assert "security" not in operation
+    assert unprotected_routes(app) == []
+
+
 def test_a_policy_names_a_parameter_that_its_route_has() -> None:
     with pytest.raises(AccountParameterMissing, match="/balances has no path or query parameter 'account'"):
         Router().get("/balances", policy=OWN)(things)

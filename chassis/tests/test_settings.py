@@ -1,8 +1,9 @@
 from pathlib import Path
+from typing import Self
 
 import pytest
 from chassis.settings import MIGRATE, Settings, load, read
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 RIGHT: dict[str, str] = {
     "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092,broker-2:9092",
@@ -119,6 +120,27 @@ def test_a_service_adds_settings_of_its_own(
     assert (
         line
         == "COFFER_SMTP_HOST is not set; it must be the mail server's host name, such as mail.example.com."
+    )
+
+
+class RetrySettings(Settings):
+    retry_seconds: int = Field(default=5, description="a whole number")
+    retry_seconds_max: int = Field(default=60, description="a whole number")
+
+    @model_validator(mode="after")
+    def retries_grow(self) -> Self:
+        if self.retry_seconds > self.retry_seconds_max:
+            raise ValueError("retry_seconds is above retry_seconds_max")
+        return self
+
+
+def test_settings_that_disagree_are_one_sentence(
+    right: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right.setenv("COFFER_RETRY_SECONDS", "61")
+    (line,) = refusals(capsys, RetrySettings)
+    assert line == (
+        "The settings do not go together: COFFER_RETRY_SECONDS is above COFFER_RETRY_SECONDS_MAX."
     )
 
 

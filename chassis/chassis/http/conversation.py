@@ -28,6 +28,7 @@ READING: Final = frozenset({"GET"})
 ATTEMPTS_MAX: Final = 4
 RETRY_SECONDS_MAX: Final = 12.0
 BACKOFF_SECONDS: Final = 0.05
+NOBODY: Final = Principal("", frozenset())
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,14 @@ class Declaration:
     @property
     def is_reading(self) -> bool:
         return self.method in READING
+
+    @property
+    def needs_token(self) -> bool:
+        return self.policy.proof is None
+
+    @property
+    def needs_key(self) -> bool:
+        return self.method == "POST" and self.needs_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,8 @@ class Conversation:
 
     async def _authenticate(self) -> Principal:
         """Refuses what no object could allow, before anything is read or opened."""
+        if not self.declaration.needs_token:
+            return NOBODY
         authenticator: Authenticator = self.request.app.state.authenticator
         principal = await authenticator.principal(self.request.headers.get("authorization"))
         if self.policy.account is None or ACCOUNT_USER not in principal.roles:
@@ -116,7 +127,12 @@ class Conversation:
             return await self._run(exchange, self.request)
 
     async def _read_command(self, principal: Principal) -> Command:
-        key = idempotency.key_of(self.request, required=self.declaration.method == "POST")
+        declaration = self.declaration
+        key = (
+            idempotency.key_of(self.request, required=declaration.needs_key)
+            if declaration.needs_token
+            else None
+        )
         bytes_max = self.declaration.body_bytes_max or self.context.settings.http_body_bytes_max
         body = await bodies.read_body(self.request, bytes_max)
         request_hash = idempotency.request_hash(self.request, body)

@@ -1,22 +1,81 @@
 """A service without a database and tokens for it, for fast tests of routes."""
 
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import uuid4
 
 import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 from chassis.database import Database
 from chassis.http import Authenticator, KeySet, Readiness, Router, build_app
-from chassis.http.tokens import TokenIssuer
 from chassis.settings import Settings
 from chassis.work import CausedBy, UnitOfWork
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+LIFETIME = timedelta(hours=1)
+
+
+class TokenIssuer:
+    """An OpenID Connect issuer of one's own: makes a key, publishes it, mints tokens."""
+
+    def __init__(
+        self,
+        key: Ed25519PrivateKey,
+        *,
+        key_id: str,
+        issuer: str = "https://issuer.test",
+        audience: str = "coffer",
+    ) -> None:
+        self._key = key
+        self.key_id = key_id
+        self.issuer = issuer
+        self.audience = audience
+
+    @classmethod
+    def generate(cls, *, issuer: str = "https://issuer.test", audience: str = "coffer") -> "TokenIssuer":
+        return cls(Ed25519PrivateKey.generate(), key_id=uuid4().hex, issuer=issuer, audience=audience)
+
+    def key_set(self) -> dict[str, Any]:
+        """The public key as a JWKS document."""
+        public = jwt.algorithms.OKPAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return {"keys": [{**public, "kid": self.key_id, "use": "sig", "alg": "EdDSA"}]}
+
+    def key_set_json(self) -> bytes:
+        return json.dumps(self.key_set()).encode()
+
+    def mint(
+        self,
+        subject: str,
+        *,
+        roles: Iterable[str] = (),
+        accounts: Iterable[str] = (),
+        lifetime: timedelta = LIFETIME,
+        issued_at: datetime | None = None,
+        **claims: Any,
+    ) -> str:
+        """A signed token; further `claims` replace or add to the usual ones."""
+        now = issued_at or datetime.now(UTC)
+        usual = {
+            "iss": self.issuer,
+            "aud": self.audience,
+            "sub": subject,
+            "roles": sorted(roles),
+            "accounts": sorted(accounts),
+            "iat": now,
+            "exp": now + lifetime,
+            "auth_time": int(now.timestamp()),
+        }
+        return jwt.encode({**usual, **claims}, self._key, algorithm="EdDSA", headers={"kid": self.key_id})
+
+
 ISSUER = TokenIssuer.generate()
 
 

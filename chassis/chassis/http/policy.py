@@ -45,7 +45,7 @@ class Policy:
     accounts in the token and those that `visible` lets them see; every other object is not found.
     """
 
-    __slots__ = ("account", "action", "roles", "visible")
+    __slots__ = ("account", "action", "proof", "roles", "visible")
 
     def __init__(
         self, action: str, roles: Iterable[str], account: str | None = None, *, visible: Visible | None = None
@@ -54,10 +54,20 @@ class Policy:
         self.roles = frozenset(roles) | {ADMINISTRATOR}
         self.account = account
         self.visible = visible
+        self.proof: str | None = None
+
+    @classmethod
+    def without_token(cls, action: str, *, proof: str) -> "Policy":
+        """For callers that can have no token; `proof` says by what else the endpoint knows them."""
+        policy = cls(action, ())
+        policy.proof = proof
+        return policy
 
     def for_reading(self) -> "Policy":
         """The same policy, open to the auditor, who may read everything."""
-        return Policy(self.action, self.roles | {AUDITOR}, self.account, visible=self.visible)
+        policy = Policy(self.action, self.roles | {AUDITOR}, self.account, visible=self.visible)
+        policy.proof = self.proof
+        return policy
 
 
 async def authorize(

@@ -85,7 +85,7 @@ class Router:
                 endpoint,
                 methods=[method],
                 route_class_override=cast(type[APIRoute], partial(Route, declaration=declaration)),
-                dependencies=[Security(bearer_scheme), *options.pop("dependencies", ())],
+                dependencies=[*token_dependency(declaration), *options.pop("dependencies", ())],
                 responses={**problem_responses(declaration), **options.pop("responses", {})},
                 openapi_extra={**documented(declaration), **options.pop("openapi_extra", {})},
                 **options,
@@ -122,9 +122,16 @@ class Route(APIRoute):
         return self.body_field is not None and media == bodies.JSON
 
 
+def token_dependency(declaration: Declaration) -> list[Any]:
+    """Shows the token on the OpenAPI page; the conversation is what verifies it."""
+    return [Security(bearer_scheme)] if declaration.needs_token else []
+
+
 def problem_responses(declaration: Declaration) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its OpenAPI page."""
-    statuses = {401: "No or no valid token", 403: "The role is missing", 422: "A field is wrong"}
+    statuses = {422: "A field is wrong"}
+    if declaration.needs_token:
+        statuses |= {401: "No or no valid token", 403: "The role is missing"}
     if declaration.policy.account is not None:
         statuses[404] = "Absent, or somebody else's"
     content = {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}}
@@ -135,12 +142,14 @@ def documented(declaration: Declaration) -> dict[str, Any]:
     """What OpenAPI has no word for, and the header that the routing reads itself."""
     policy = declaration.policy
     extra: dict[str, Any] = {"x-action": policy.action, "x-roles": sorted(policy.roles)}
-    if not declaration.is_reading:
+    if policy.proof is not None:
+        extra = {"x-action": policy.action, "x-proof": policy.proof}
+    if not declaration.is_reading and declaration.needs_token:
         extra["parameters"] = [
             {
                 "name": idempotency.HEADER,
                 "in": "header",
-                "required": declaration.method == "POST",
+                "required": declaration.needs_key,
                 "description": "New for each command, the same for a repeat; the first answer is given again.",
                 "schema": {"type": "string", "maxLength": 200},
             }
