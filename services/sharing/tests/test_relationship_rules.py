@@ -21,10 +21,10 @@ from sharing.domain.relationships import (
     decline,
     end,
     invite,
-    is_same_invitation,
     refuse,
     relationship_changed,
     rename,
+    repeats,
 )
 
 NOW = datetime(2026, 3, 10, 8, 5, tzinfo=UTC)
@@ -130,11 +130,13 @@ def test_a_change_is_never_dated_before_the_one_it_follows() -> None:
         ({"permissions": (VIEW, SYNC)}, True),
         ({"permissions": (SYNC,)}, False),
         ({"management_account": "A-OTHER"}, False),
+        ({"display_name": "One"}, True),
         ({"display_name": "Two"}, False),
     ],
 )
 def test_an_invitation_is_repeated_by_the_same_terms_only(others: dict[str, Any], same: bool) -> None:
-    assert is_same_invitation(invited(SYNC, VIEW), invited(**{"permissions": (SYNC, VIEW), **others})) is same
+    terms = {"management_account": "A-GROUP", "permissions": (SYNC, VIEW), "display_name": None}
+    assert repeats(invited(SYNC, VIEW), **{**terms, **others}) is same
 
 
 def test_the_event_tells_the_full_state() -> None:

@@ -192,6 +192,7 @@ async def test_repeats_change_nothing(harness: Harness) -> None:
     relationship_id = first.json()["relationship_id"]
     for _ in range(2):
         assert (await member.accept(relationship_id, SYNC)).json()["version"] == 2
+    await harness.play(account("A-1", version=2, name="Renamed"))
     assert (await group.invite(SYNC, VIEW)).json()["version"] == 2
     for caller in (group, member):
         assert (await caller.end(relationship_id)).json()["version"] == 3

@@ -51,7 +51,7 @@ async def invite(body: Invitation, work: Work, access: CurrentAccess, response: 
         _tell(work, change)
         return view(invited)
     response.status_code = 200
-    return view(await _standing_like(work, invited))
+    return view(await _repeated(work, body))
 
 
 async def _member_name(work: UnitOfWork, body: Invitation) -> str:
@@ -72,12 +72,17 @@ async def _member_name(work: UnitOfWork, body: Invitation) -> str:
     return known[body.member_account].name
 
 
-async def _standing_like(work: UnitOfWork, invited: domain.Relationship) -> domain.Relationship:
+async def _repeated(work: UnitOfWork, body: Invitation) -> domain.Relationship:
     """The live relationship that this invitation repeats; refuses one with other terms or of somebody else."""
-    standing = await relationship_rows.live(work.connection, invited.member_account, invited.kind)
-    if standing is not None and domain.is_same_invitation(standing, invited):
+    standing = await relationship_rows.live(work.connection, body.member_account, body.kind)
+    if standing is not None and domain.repeats(
+        standing,
+        management_account=body.management_account,
+        permissions=body.permissions,
+        display_name=body.display_name,
+    ):
         return standing
-    own = standing is not None and standing.management_account == invited.management_account
+    own = standing is not None and standing.management_account == body.management_account
     raise Problem.conflict(
         "already-linked",
         "You have invited this account with other terms; end that relationship first."

@@ -4,7 +4,7 @@ A management account invites with a list of permissions; the member answers perm
 side ends it. Each function returns the relationship after the step, or the same one when nothing changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
@@ -121,12 +121,18 @@ def invite(
     )
 
 
-def is_same_invitation(standing: Relationship, invited: Relationship) -> bool:
-    """Whether an invitation repeats the one that stands: same parties, same offer, same name."""
+def repeats(
+    standing: Relationship,
+    *,
+    management_account: str,
+    permissions: Collection[PermissionName],
+    display_name: str | None,
+) -> bool:
+    """Whether an invitation asks for what stands: same parties, same offer, and the same name if it gives one."""
     return (
-        standing.management_account == invited.management_account
-        and frozenset(standing.offered) == frozenset(invited.offered)
-        and standing.display_name == invited.display_name
+        standing.management_account == management_account
+        and frozenset(standing.offered) == frozenset(permissions)
+        and display_name in (None, standing.display_name)
     )
 
 
