@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields
 
 import psutil
 
-from ops.local.errors import PortBusyError, StackError
+from ops.local.errors import NotReadyError, PortBusyError, StackError
+from ops.local.waiting import wait_until
 
 HOST = "127.0.0.1"
 # Below the range from which the system takes ports for outgoing connections: a port found free here is
 # still free when a broker is restarted on it.
 FREE_PORTS = range(20_000, 32_000)
+RELEASE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,11 @@ def is_listening(port: int) -> bool:
 
 
 def require_free(port: int, needed_by: str, name: str) -> None:
-    """Refuse, naming the holder, when a port is taken."""
-    if not is_free(port):
-        raise PortBusyError(port, needed_by, variable_of(name), _holder(port))
+    """Refuse, naming the holder, when a port is taken; one that was just killed may take a moment to let go."""
+    try:
+        wait_until(lambda: is_free(port), RELEASE_SECONDS, "a free port")
+    except NotReadyError:
+        raise PortBusyError(port, needed_by, variable_of(name), _holder(port)) from None
 
 
 def _holder(port: int) -> str:
