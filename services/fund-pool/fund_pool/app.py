@@ -3,7 +3,7 @@ top accounts up; and whoever watches an account hears when its available quota r
 
 from chassis import Service, Subscription
 from contracts import CreditChecked, MasterDataChanged, PaymentReceived, RelationshipChanged
-from fund_pool import handlers, invariants, jobs
+from fund_pool import api, handlers, invariants, jobs
 from fund_pool.publishing import REMINDER
 from fund_pool.settings import Settings
 
@@ -16,6 +16,7 @@ service = Service(
         Subscription(handlers.keep_master_data, MasterDataChanged),
         Subscription(handlers.keep_relationships, RelationshipChanged),
     ),
+    routers=api.ROUTERS,
     timers={REMINDER: handlers.remind},
     jobs=(jobs.keep_months_ahead,),
     checks=invariants.CHECKS,

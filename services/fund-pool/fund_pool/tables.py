@@ -227,6 +227,7 @@ opening_import = Table(
     Column("made_at", MOMENT, nullable=False),
     Column("decided_by", Text),
     Column("decided_at", MOMENT),
+    Column("row_count", Integer, nullable=False),
     Column("rows", LargeBinary, nullable=False),
     Column("results", LargeBinary),
     Index("opening_import_made_at", "made_at", "import_id"),

@@ -32,3 +32,11 @@ def may_see(relationships: Iterable[Relationship], own: Collection[str], account
         and relationship.management_account in own
         for relationship in relationships
     )
+
+
+def alert_accounts(relationships: Iterable[Relationship], own: Collection[str]) -> frozenset[str]:
+    """The accounts whose alerts these accounts may set: members they see into, and themselves if unmanaged."""
+    known = list(relationships)
+    managed = {one.member_account for one in known if one.state == "active"}
+    seen = {one.member_account for one in known if one.shows_finances and one.management_account in own}
+    return frozenset(seen | (set(own) - managed))

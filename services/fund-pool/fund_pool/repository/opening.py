@@ -48,12 +48,30 @@ class Import:
     results: list[Fate] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """An import without its rows."""
+
+    import_id: UUID
+    status: str
+    made_by: str
+    made_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    rows: int
+
+
 async def add_draft(
     connection: AsyncConnection, import_id: UUID, rows: Sequence[OpeningRow], made_by: str, now: datetime
 ) -> None:
     await connection.execute(
         insert(opening_import).values(
-            import_id=import_id, status="draft", made_by=made_by, made_at=now, rows=orjson.dumps(list(rows))
+            import_id=import_id,
+            status="draft",
+            made_by=made_by,
+            made_at=now,
+            row_count=len(rows),
+            rows=orjson.dumps(list(rows)),
         )
     )
 
@@ -64,16 +82,24 @@ async def import_by_id(connection: AsyncConnection, import_id: UUID, *, lock: bo
     return None if row is None else _import(row)
 
 
-async def imports(
+async def headings(
     connection: AsyncConnection, after: tuple[datetime, UUID] | None, rows: int
-) -> list[Import]:
-    """Imports, newest first."""
+) -> list[Heading]:
+    """Imports without their rows, newest first."""
     columns = opening_import.c
-    wanted = select(opening_import)
+    wanted = select(
+        columns.import_id,
+        columns.status,
+        columns.made_by,
+        columns.made_at,
+        columns.decided_by,
+        columns.decided_at,
+        columns.row_count,
+    )
     if after is not None:
         wanted = wanted.where(tuple_(columns.made_at, columns.import_id) < tuple_(*after))
     ordered = wanted.order_by(columns.made_at.desc(), columns.import_id.desc()).limit(rows)
-    return [_import(row) for row in await connection.execute(ordered)]
+    return [Heading(*row) for row in await connection.execute(ordered)]
 
 
 async def opened_before(connection: AsyncConnection, accounts: Collection[str]) -> set[FundAccountKey]:

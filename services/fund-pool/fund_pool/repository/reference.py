@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.master_data_changed import Account, Organisation, UserRight
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts import MasterDataChanged
 from fund_pool.domain.access import Relationship, may_see
 from fund_pool.repository.ledger import columns
-from fund_pool.tables import account, organisation, relationship
+from fund_pool.tables import account, relationship
 
 SAVE_MASTER_DATA: Final = text(
     """
@@ -143,9 +143,10 @@ async def sees(connection: AsyncConnection, own: frozenset[str], member: str) ->
     return may_see(map(_relationship, await connection.execute(wanted)), own, member)
 
 
-async def members(connection: AsyncConnection, managements: Collection[str]) -> list[Relationship]:
-    """The relationships in which these accounts manage others."""
-    wanted = select(relationship).where(relationship.c.management_account.in_(sorted(managements)))
+async def relationships_of(connection: AsyncConnection, accounts: Collection[str]) -> list[Relationship]:
+    """The relationships in which these accounts manage or are managed."""
+    sides = relationship.c.management_account, relationship.c.member_account
+    wanted = select(relationship).where(or_(*(side.in_(sorted(accounts)) for side in sides)))
     return [_relationship(row) for row in await connection.execute(wanted)]
 
 
@@ -161,13 +162,6 @@ async def known_account(connection: AsyncConnection, name: str) -> KnownAccount 
     ).where(account.c.account == name)
     row = (await connection.execute(wanted)).one_or_none()
     return None if row is None else KnownAccount(*row)
-
-
-async def knows_organisation(connection: AsyncConnection, name: str) -> bool:
-    found = await connection.execute(
-        select(organisation.c.version).where(organisation.c.organisation == name)
-    )
-    return found.one_or_none() is not None
 
 
 def _relationship(row: Row[Any]) -> Relationship:

@@ -1,17 +1,15 @@
 """Balances and movements of fund accounts, now and as of any moment."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 BALANCES: Final = text(
     """
-    select f.account_type, f.currency, f.balance, f.line, f.valid_from, f.valid_until, f.opened_at,
-           clock_timestamp() as as_of
+    select f.account_type, f.currency, f.balance, f.line, f.valid_from, f.valid_until, f.opened_at
     from fund_account f
     where f.account = :account
     order by f.currency, f.account_type
@@ -21,7 +19,7 @@ BALANCES: Final = text(
 BALANCES_AS_OF: Final = text(
     """
     select f.account_type, f.currency, coalesce(b.after, 0) as balance, coalesce(l.after, 0) as line,
-           f.valid_from, f.valid_until, f.opened_at, cast(:as_of as timestamptz) as as_of
+           f.valid_from, f.valid_until, f.opened_at
     from fund_account f
     left join lateral (
         select after from posting p
@@ -50,7 +48,8 @@ BALANCE_BEFORE: Final = text(
     """
 )
 
-MOVEMENTS: Final = """
+MOVEMENTS: Final = text(
+    """
     select p.entry_number, p.posted_at, e.effective_date, e.document_type, e.document_source, e.document_id,
            e.document_number, p.amount, p.after
     from posting p
@@ -58,18 +57,11 @@ MOVEMENTS: Final = """
         and e.posted_at = p.posted_at
     where p.account = :account and p.account_type = :account_type and p.currency = :currency
       and p.bucket = 'balance' and p.posted_at >= :since and p.posted_at < :until
-"""
-
-PAGE_OF_MOVEMENTS: Final = text(
-    f"""
-    {MOVEMENTS}
       and (cast(:after_time as timestamptz) is null or (p.posted_at, p.entry_number) > (:after_time, :after_entry))
     order by p.posted_at, p.entry_number
     limit :rows
     """
 )
-
-ALL_MOVEMENTS: Final = text(f"{MOVEMENTS} order by p.posted_at, p.entry_number limit :rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +75,6 @@ class FundAccountBalance:
     valid_from: date | None
     valid_until: date | None
     opened_at: datetime
-    as_of: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +136,10 @@ async def balance_before(connection: AsyncConnection, period: Period, moment: da
 async def movements(
     connection: AsyncConnection, period: Period, after: tuple[datetime, int] | None, rows: int
 ) -> list[Movement]:
-    """One page of movements, oldest first."""
+    """So many movements, oldest first, after a place in the list."""
     after_time, after_entry = after or (None, None)
     found = await connection.execute(
-        PAGE_OF_MOVEMENTS,
+        MOVEMENTS,
         {**period.parameters, "after_time": after_time, "after_entry": after_entry, "rows": rows},
     )
-    return [_movement(row) for row in found]
-
-
-async def all_movements(connection: AsyncConnection, period: Period, rows: int) -> AsyncIterator[Movement]:
-    """Every movement, oldest first, read bit by bit; at most `rows`."""
-    async with connection.stream(ALL_MOVEMENTS, {**period.parameters, "rows": rows}) as found:
-        async for row in found:
-            yield _movement(row)
-
-
-def _movement(row: Row[Any]) -> Movement:
-    return Movement(*tuple(row))
+    return [Movement(*row) for row in found]

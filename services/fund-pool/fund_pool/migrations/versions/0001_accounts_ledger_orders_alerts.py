@@ -224,6 +224,7 @@ ALERTS_AND_OPENING = (
         made_at timestamptz not null,
         decided_by text,
         decided_at timestamptz,
+        row_count integer not null check (row_count > 0),
         rows bytea not null,
         results bytea,
         constraint opening_import_by_another_person check (status <> 'posted' or decided_by <> made_by)

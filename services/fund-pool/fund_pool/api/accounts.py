@@ -1,0 +1,393 @@
+"""Accounts: their fund accounts, balances now and as of a moment, and statements."""
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Final
+
+from chassis.http import Page, Policy, Problem, Reader, Work
+from contracts.money import Money, SignedMoney, decimal_string
+from contracts.text import Code, CurrencyCode, Id
+from fastapi import Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from fund_pool.api.common import FINANCE, MAKERS, Body, locked_pool_or_404, pool_or_404, router, zoned
+from fund_pool.domain.account_types import PRESETS
+from fund_pool.domain.ledger import Document
+from fund_pool.domain.pool import FundAccount, Pool
+from fund_pool.repository import fund_accounts as fund_account_rows
+from fund_pool.repository import ledger as ledger_rows
+from fund_pool.repository import reference as reference_rows
+from fund_pool.repository import statements as statement_rows
+from fund_pool.repository.statements import FundAccountBalance, Movement, Period
+
+CSV_MOVEMENTS_MAX: Final = 10_000
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+
+accounts = router("accounts")
+
+CASH_EXAMPLE: Final[JsonDict] = {
+    "account_type": "cash",
+    "currency": "CNY",
+    "balance": {"amount": "120.00", "currency": "CNY"},
+    "usable": {"amount": "120.00", "currency": "CNY"},
+}
+OVERDRAFT_EXAMPLE: Final[JsonDict] = {
+    "account_type": "overdraft",
+    "currency": "CNY",
+    "balance": {"amount": "-2000.00", "currency": "CNY"},
+    "usable": {"amount": "3000.00", "currency": "CNY"},
+    "granted": {"amount": "5000.00", "currency": "CNY"},
+    "used": {"amount": "2000.00", "currency": "CNY"},
+    "valid_until": "2026-12-31",
+}
+
+
+class AccountView(BaseModel):
+    """An account: one customer in one settlement organisation."""
+
+    account: str
+    name: str
+    customer: str
+    settlement_organisation: str
+    active: bool
+
+
+class FundAccountView(BaseModel):
+    """One purse; `usable` is what it could pay while it is valid; granted and used where it has a line."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [CASH_EXAMPLE, OVERDRAFT_EXAMPLE]})
+
+    account_type: str
+    currency: str
+    balance: SignedMoney
+    usable: Money
+    granted: Money | None = None
+    used: Money | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+
+class Balances(BaseModel):
+    """The fund accounts of an account as of a moment of posting time."""
+
+    account: str
+    as_of: datetime
+    fund_accounts: list[FundAccountView]
+
+
+class Opening(Body):
+    """A fund account to open at zero; its first and last day in the settlement organisation's time zone."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"account_type": "overdraft", "currency": "CNY", "valid_until": "2026-12-31"}]
+        },
+    )
+
+    account_type: Code
+    currency: CurrencyCode
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+
+class Validity(Body):
+    """The first and last day on which a fund account pays and is topped up; refunds still land outside."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"valid_from": "2026-01-01", "valid_until": "2026-12-31"}]},
+    )
+
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+
+class MovementView(BaseModel):
+    """One change with its document; `balance` is after it."""
+
+    entry_number: int
+    posted_at: datetime
+    effective_date: date
+    document_type: str
+    document: str
+    amount: SignedMoney
+    balance: SignedMoney
+
+
+class Statement(BaseModel):
+    """Opening balance, one page of movements, closing balance; opening + all movements = closing."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "account": "A-1001",
+                    "account_type": "cash",
+                    "currency": "CNY",
+                    "since": "2026-03-01T00:00:00Z",
+                    "until": "2026-04-01T00:00:00Z",
+                    "opening": {"amount": "0.00", "currency": "CNY"},
+                    "movements": [
+                        {
+                            "entry_number": 1,
+                            "posted_at": "2026-03-02T09:30:00Z",
+                            "effective_date": "2026-03-02",
+                            "document_type": "top-up",
+                            "document": "P-1/1",
+                            "amount": {"amount": "120.00", "currency": "CNY"},
+                            "balance": {"amount": "120.00", "currency": "CNY"},
+                        }
+                    ],
+                    "closing": {"amount": "120.00", "currency": "CNY"},
+                    "next": None,
+                }
+            ]
+        }
+    )
+
+    account: str
+    account_type: str
+    currency: str
+    since: datetime
+    until: datetime
+    opening: SignedMoney
+    movements: list[MovementView]
+    closing: SignedMoney
+    next: str | None = Field(default=None, description="Send it as `cursor` to get the next page.")
+
+
+def asked_period(
+    account: str,
+    account_type: Annotated[Code, Query(examples=["cash"])],
+    currency: Annotated[CurrencyCode, Query(examples=["CNY"])],
+    since: Annotated[datetime | None, Query(description="From this posting time on.")] = None,
+    until: Annotated[datetime | None, Query(description="Before this posting time.")] = None,
+) -> Period:
+    """The span of a statement; by default everything until now."""
+    begin = zoned(since, "since") if since is not None else EARLIEST
+    end = zoned(until, "until") if until is not None else datetime.now(UTC)
+    if end < begin:
+        raise Problem.invalid([{"field": "until", "message": "must not be before since"}])
+    return Period(account, account_type, currency, begin, end)
+
+
+AskedPeriod = Annotated[Period, Depends(asked_period)]
+
+
+@accounts.get("/accounts/{account}", policy=Policy("account:read", FINANCE, "account"))
+async def read_account(account: Id, reader: Reader) -> AccountView:
+    """An account as master data tells it."""
+    known = await reference_rows.known_account(reader, account)
+    if known is None:
+        raise Problem.not_found(f"There is no account {account}.")
+    return AccountView(
+        account=known.account,
+        name=known.name,
+        customer=known.customer,
+        settlement_organisation=known.settlement_organisation,
+        active=known.active,
+    )
+
+
+@accounts.get("/accounts/{account}/balances", policy=Policy("balance:read", FINANCE, "account"))
+async def read_balances(
+    account: Id,
+    reader: Reader,
+    as_of: Annotated[datetime | None, Query(description="A moment of posting time; default now.")] = None,
+) -> Balances:
+    """Every fund account of an account, now or as it stood at a moment."""
+    await pool_or_404(reader, account)
+    moment = zoned(as_of, "as_of") if as_of is not None else None
+    found = await statement_rows.balances(reader, account, moment)
+    return Balances(
+        account=account,
+        as_of=moment or datetime.now(UTC),
+        fund_accounts=[_balance_view(row) for row in found],
+    )
+
+
+@accounts.post(
+    "/accounts/{account}/fund-accounts", policy=Policy("fund-account:open", MAKERS), status_code=201
+)
+async def open_fund_account(account: Id, body: Opening, work: Work) -> FundAccountView:
+    """Opens a fund account at zero; money enters it by a document."""
+    pool = await locked_pool_or_404(work.connection, account)
+    kind = PRESETS.get(body.account_type)
+    if kind is None:
+        raise Problem.invalid(
+            [{"field": "account_type", "message": f"there is no account type {body.account_type}"}]
+        )
+    _require_order(body.valid_from, body.valid_until)
+    if pool.find(body.account_type, body.currency) is not None:
+        raise Problem.conflict(
+            "already-open", f"{account} has {body.account_type} in {body.currency} already."
+        )
+    opened = pool.open(kind, body.currency, body.valid_from, body.valid_until)
+    await ledger_rows.save(work.connection, [pool], work.now)
+    return _fund_account_view(opened)
+
+
+@accounts.put(
+    "/accounts/{account}/fund-accounts/{account_type}/{currency}/validity",
+    policy=Policy("fund-account:set-validity", MAKERS),
+)
+async def set_validity(
+    account: Id, account_type: Code, currency: CurrencyCode, body: Validity, work: Work
+) -> FundAccountView:
+    """Sets the days on which a fund account pays and is topped up."""
+    pool = await locked_pool_or_404(work.connection, account)
+    purse = _purse_or_404(pool, account_type, currency)
+    _require_order(body.valid_from, body.valid_until)
+    purse.valid_from, purse.valid_until = body.valid_from, body.valid_until
+    await fund_account_rows.save_validity(work.connection, account, purse)
+    return _fund_account_view(purse)
+
+
+@accounts.get("/accounts/{account}/statement", policy=Policy("statement:read", FINANCE, "account"))
+async def read_statement(reader: Reader, period: AskedPeriod, page: Page) -> Statement:
+    """The movements of one fund account in a span of posting times, with the balances around them."""
+    _purse_or_404(await pool_or_404(reader, period.account), period.account_type, period.currency)
+    after = page.after(datetime, int)
+    found = await statement_rows.movements(reader, period, after, page.rows)
+    rows, following = page.page(found, lambda row: (row.posted_at, row.entry_number))
+    return Statement(
+        account=period.account,
+        account_type=period.account_type,
+        currency=period.currency,
+        since=period.since,
+        until=period.until,
+        opening=await _balance_at(reader, period, period.since),
+        movements=[_movement_view(row, period.currency) for row in rows],
+        closing=await _balance_at(reader, period, period.until),
+        next=following,
+    )
+
+
+@accounts.get(
+    "/accounts/{account}/statement.csv",
+    policy=Policy("statement:export", FINANCE, "account"),
+    response_class=Response,
+    responses={200: {"content": {"text/csv": {}}, "description": "The statement as CSV."}},
+)
+async def export_statement(reader: Reader, period: AskedPeriod) -> Response:
+    """The same statement as one CSV file of at most 10,000 movements."""
+    _purse_or_404(await pool_or_404(reader, period.account), period.account_type, period.currency)
+    found = await statement_rows.movements(reader, period, None, CSV_MOVEMENTS_MAX + 1)
+    if len(found) > CSV_MOVEMENTS_MAX:
+        message = f"there are more than {CSV_MOVEMENTS_MAX} movements; take a shorter span"
+        raise Problem.invalid([{"field": "since", "message": message}], type="span-too-long")
+    opening = await statement_rows.balance_before(reader, period, period.since)
+    closing = await statement_rows.balance_before(reader, period, period.until)
+    return Response(_csv(period, opening, found, closing), media_type="text/csv; charset=utf-8")
+
+
+def _require_order(valid_from: date | None, valid_until: date | None) -> None:
+    if valid_from is not None and valid_until is not None and valid_until < valid_from:
+        raise Problem.invalid([{"field": "valid_until", "message": "must not be before valid_from"}])
+
+
+def _purse_or_404(pool: Pool, account_type: str, currency: str) -> FundAccount:
+    purse = pool.find(account_type, currency)
+    if purse is None:
+        raise Problem.not_found(f"{pool.account} has no {account_type} in {currency}.")
+    return purse
+
+
+async def _balance_at(reader: Reader, period: Period, moment: datetime) -> SignedMoney:
+    return SignedMoney.of(await statement_rows.balance_before(reader, period, moment), period.currency)
+
+
+def _fund_account_view(purse: FundAccount) -> FundAccountView:
+    return FundAccountView(
+        account_type=purse.type.code,
+        currency=purse.currency,
+        balance=SignedMoney.of(purse.balance, purse.currency),
+        usable=Money.of(purse.usable, purse.currency),
+        granted=Money.of(purse.line, purse.currency) if purse.type.has_line else None,
+        used=Money.of(purse.used, purse.currency) if purse.type.has_line else None,
+        valid_from=purse.valid_from,
+        valid_until=purse.valid_until,
+    )
+
+
+def _balance_view(row: FundAccountBalance) -> FundAccountView:
+    kind = PRESETS[row.account_type]
+    return _fund_account_view(
+        FundAccount(kind, row.currency, row.balance, row.line, row.valid_from, row.valid_until)
+    )
+
+
+def _movement_view(row: Movement, currency: str) -> MovementView:
+    return MovementView(
+        entry_number=row.entry_number,
+        posted_at=row.posted_at,
+        effective_date=row.effective_date,
+        document_type=row.document_type,
+        document=_document(row).reference,
+        amount=SignedMoney.of(row.amount, currency),
+        balance=SignedMoney.of(row.balance, currency),
+    )
+
+
+def _document(row: Movement) -> Document:
+    return Document(row.document_type, row.document_source, row.document_id, row.document_number)
+
+
+def _csv(period: Period, opening: int, movements: list[Movement], closing: int) -> str:
+    file = io.StringIO()
+    write = csv.writer(file).writerow
+    write(
+        ["entry", "posted at", "effective date", "document type", "document", "amount", "balance", "currency"]
+    )
+    write(
+        [
+            "",
+            period.since.isoformat(),
+            "",
+            "opening balance",
+            "",
+            "",
+            _amount(opening, period),
+            period.currency,
+        ]
+    )
+    for row in movements:
+        write(_csv_row(row, period))
+    write(
+        [
+            "",
+            period.until.isoformat(),
+            "",
+            "closing balance",
+            "",
+            "",
+            _amount(closing, period),
+            period.currency,
+        ]
+    )
+    return file.getvalue()
+
+
+def _csv_row(row: Movement, period: Period) -> list[Any]:
+    return [
+        row.entry_number,
+        row.posted_at.isoformat(),
+        row.effective_date.isoformat(),
+        row.document_type,
+        _text(_document(row).reference),
+        _amount(row.amount, period),
+        _amount(row.balance, period),
+        period.currency,
+    ]
+
+
+def _amount(minor: int, period: Period) -> str:
+    return decimal_string(minor, period.currency)
+
+
+def _text(value: str) -> str:
+    """Text that a spreadsheet takes for a formula is quoted."""
+    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,0 +1,307 @@
+"""Opening balance imports: one person drafts, the preview shows each row's fate, another person posts."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from secrets import token_bytes
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+from chassis.http import CurrentPrincipal, CursorPage, FieldError, Page, Policy, Problem, Reader, Work
+from contracts.money import Amount, Money
+from contracts.text import Code, CurrencyCode, Id
+from pydantic import BaseModel, ConfigDict, Field
+
+from fund_pool.api.common import APPROVERS, FINANCE, MAKERS, Body, router
+from fund_pool.domain.ids import RANDOM_BYTES, uuid7
+from fund_pool.domain.opening import Fate, OpeningRow, fates, post
+from fund_pool.domain.pool import Pool
+from fund_pool.publishing import publish
+from fund_pool.repository import opening as opening_rows
+from fund_pool.repository import pools as pool_rows
+from fund_pool.repository.opening import Import
+
+ROWS_MAX: Final = 10_000
+BODY_BYTES_MAX: Final = 8 * 1024 * 1024
+FAULTS_SHOWN_MAX: Final = 100
+
+opening = router("opening balances")
+
+
+class RowBody(Body):
+    """One fund account's balance: `amount`, or for an overdraft what is `granted` and `used` of it."""
+
+    account: Id
+    account_type: Code
+    currency: CurrencyCode
+    amount: Amount | None = None
+    granted: Amount | None = None
+    used: Amount | None = None
+    effective_date: date | None = None
+
+
+class ImportBody(Body):
+    """The rows of an import; each fund account stands in it once."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "rows": [
+                        {
+                            "account": "A-1001",
+                            "account_type": "cash",
+                            "currency": "CNY",
+                            "amount": {"amount": "1200.00", "currency": "CNY"},
+                        },
+                        {
+                            "account": "A-1001",
+                            "account_type": "overdraft",
+                            "currency": "CNY",
+                            "granted": {"amount": "5000.00", "currency": "CNY"},
+                            "used": {"amount": "2000.00", "currency": "CNY"},
+                            "effective_date": "2026-01-01",
+                        },
+                    ]
+                }
+            ]
+        },
+    )
+
+    rows: Annotated[list[RowBody], Field(min_length=1, max_length=ROWS_MAX)]
+
+
+class Approval(Body):
+    """Whether the postable rows are to be posted although others are refused."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"leave_out_refused": False}]})
+
+    leave_out_refused: Annotated[bool, Field(strict=True)] = False
+
+
+class FaultView(BaseModel):
+    """Why a row is refused, by its place in the import and its column."""
+
+    row: int
+    column: str
+    code: str
+    text: str
+
+
+class HeadingView(BaseModel):
+    """An import without its rows."""
+
+    import_id: UUID
+    status: str
+    made_by: str
+    made_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    rows: int
+
+
+class ImportView(HeadingView):
+    """An import with the number of rows by fate and the first hundred faults; all rows are a list of their own."""
+
+    postable: int = Field(description="Rows that would be posted now; of a posted import, those that were.")
+    refused: int
+    faults: list[FaultView]
+
+
+class RowView(BaseModel):
+    """One row with its fate."""
+
+    number: int
+    account: str
+    account_type: str
+    currency: str
+    amount: Money | None
+    granted: Money | None
+    used: Money | None
+    effective_date: date | None
+    fate: Literal["will-post", "posted", "refused"]
+    fault: FaultView | None
+    entry_number: int | None
+
+
+@opening.post(
+    "/opening-balance-imports",
+    policy=Policy("opening-balance:draft", MAKERS),
+    status_code=201,
+    body_bytes_max=BODY_BYTES_MAX,
+)
+async def draft_import(body: ImportBody, work: Work, principal: CurrentPrincipal) -> ImportView:
+    """Drafts an import and previews each row's fate; nothing is posted."""
+    rows = [_opening_row(number, row) for number, row in enumerate(body.rows, start=1)]
+    import_id = uuid7(work.now, token_bytes(RANDOM_BYTES))
+    await opening_rows.add_draft(work.connection, import_id, rows, principal.subject, work.now)
+    draft = Import(import_id, "draft", principal.subject, work.now, None, None, rows, None)
+    return _view(draft, await _fates(work.connection, draft, work.now))
+
+
+@opening.get("/opening-balance-imports", policy=Policy("opening-balance:read", FINANCE))
+async def read_imports(reader: Reader, page: Page) -> CursorPage[HeadingView]:
+    """Imports, newest first."""
+    found = await opening_rows.headings(reader, page.after(datetime, UUID), page.rows)
+    kept, following = page.page(found, lambda one: (one.made_at, one.import_id))
+    views = [HeadingView.model_validate(one, from_attributes=True) for one in kept]
+    return CursorPage(items=views, next=following)
+
+
+@opening.get("/opening-balance-imports/{import_id}", policy=Policy("opening-balance:read", FINANCE))
+async def read_import(import_id: UUID, reader: Reader) -> ImportView:
+    """An import; the preview of a draft is that of now."""
+    found = await _import_or_404(reader, import_id)
+    return _view(found, await _fates(reader, found, datetime.now(UTC)))
+
+
+@opening.get("/opening-balance-imports/{import_id}/rows", policy=Policy("opening-balance:read", FINANCE))
+async def read_rows(import_id: UUID, reader: Reader, page: Page) -> CursorPage[RowView]:
+    """Each row of an import with its fate."""
+    found = await _import_or_404(reader, import_id)
+    judged = await _fates(reader, found, datetime.now(UTC))
+    after = page.after(int)
+    start = after[0] if after else 0
+    rows, following = page.page(judged[start : start + page.rows], lambda fate: (fate.row.number,))
+    return CursorPage(items=[_row_view(fate, found.status) for fate in rows], next=following)
+
+
+@opening.post(
+    "/opening-balance-imports/{import_id}/approve", policy=Policy("opening-balance:approve", APPROVERS)
+)
+async def approve_import(
+    import_id: UUID, body: Approval, work: Work, principal: CurrentPrincipal
+) -> ImportView:
+    """Posts a draft that another person made; refused as a whole while rows are, unless they are left out."""
+    draft = await _draft_or_refusal(work, import_id)
+    if draft.made_by == principal.subject:
+        raise Problem.forbidden("An import is approved by another person than its maker.", type="same-person")
+    pools = await pool_rows.locked_pools(work.connection, {row.account for row in draft.rows})
+    done = await opening_rows.opened_before(work.connection, pools)
+    judged = fates(draft.rows, pools, done, work.now)
+    _require_postable(judged, body.leave_out_refused)
+    results = [_posted(work, fate, pools, import_id) for fate in judged]
+    await opening_rows.post(
+        work.connection, import_id, results, list(pools.values()), principal.subject, work.now
+    )
+    work.count("opening-balance-import", "posted")
+    return _view(await _import_or_404(work.connection, import_id), results)
+
+
+@opening.post("/opening-balance-imports/{import_id}/reject", policy=Policy("opening-balance:reject", FINANCE))
+async def reject_import(import_id: UUID, work: Work, principal: CurrentPrincipal) -> ImportView:
+    """Closes a draft without posting anything."""
+    draft = await _draft_or_refusal(work, import_id)
+    await opening_rows.close(work.connection, import_id, "rejected", principal.subject, work.now)
+    work.count("opening-balance-import", "rejected")
+    closed = await _import_or_404(work.connection, import_id)
+    return _view(closed, await _fates(work.connection, draft, work.now))
+
+
+async def _import_or_404(reader: Reader, import_id: UUID) -> Import:
+    found = await opening_rows.import_by_id(reader, import_id)
+    if found is None:
+        raise Problem.not_found(f"There is no import {import_id}.")
+    return found
+
+
+async def _draft_or_refusal(work: Work, import_id: UUID) -> Import:
+    found = await opening_rows.import_by_id(work.connection, import_id, lock=True)
+    if found is None:
+        raise Problem.not_found(f"There is no import {import_id}.")
+    if found.status != "draft":
+        raise Problem.conflict("already-decided", f"The import has been {found.status} already.")
+    return found
+
+
+async def _fates(reader: Reader, found: Import, now: datetime) -> list[Fate]:
+    """What became of the rows of a posted import, or would become of them now."""
+    if found.status == "posted":
+        return found.results or []
+    pools = await pool_rows.pools(reader, {row.account for row in found.rows})
+    return fates(found.rows, pools, await opening_rows.opened_before(reader, pools), now)
+
+
+def _require_postable(judged: Sequence[Fate], leave_out_refused: bool) -> None:
+    refused = [fate for fate in judged if fate.fault is not None]
+    if len(refused) == len(judged) or (refused and not leave_out_refused):
+        errors: list[FieldError] = [
+            {"field": f"rows[{fate.row.number - 1}].{fate.fault.field}", "message": fate.fault.text}
+            for fate in refused
+            if fate.fault is not None
+        ]
+        raise Problem.conflict(
+            "rows-refused", f"{len(refused)} of {len(judged)} rows cannot be posted.", errors=errors
+        )
+
+
+def _posted(work: Work, fate: Fate, pools: dict[str, Pool], import_id: UUID) -> Fate:
+    if fate.fault is not None:
+        return fate
+    pool = pools[fate.row.account]
+    posted = post(fate.row, pool, str(import_id), work.now)
+    publish(work, posted, pool)
+    return Fate(fate.row, None, posted.entry.number)
+
+
+def _opening_row(number: int, row: RowBody) -> OpeningRow:
+    for column in ("amount", "granted", "used"):
+        amount = getattr(row, column)
+        if amount is not None and amount.currency != row.currency:
+            field = f"rows[{number - 1}].{column}.currency"
+            raise Problem.invalid([{"field": field, "message": f"must be {row.currency}"}])
+    return OpeningRow(
+        number=number,
+        account=row.account,
+        account_type=row.account_type,
+        currency=row.currency,
+        amount=row.amount.minor if row.amount is not None else None,
+        granted=row.granted.minor if row.granted is not None else None,
+        used=row.used.minor if row.used is not None else None,
+        effective_date=row.effective_date,
+    )
+
+
+def _view(found: Import, judged: Sequence[Fate]) -> ImportView:
+    refused = [fate for fate in judged if fate.fault is not None]
+    faults = [fault for fate in refused[:FAULTS_SHOWN_MAX] if (fault := _fault_view(fate)) is not None]
+    return ImportView(
+        import_id=found.import_id,
+        status=found.status,
+        made_by=found.made_by,
+        made_at=found.made_at,
+        decided_by=found.decided_by,
+        decided_at=found.decided_at,
+        rows=len(judged),
+        postable=len(judged) - len(refused),
+        refused=len(refused),
+        faults=faults,
+    )
+
+
+def _fault_view(fate: Fate) -> FaultView | None:
+    if fate.fault is None:
+        return None
+    return FaultView(row=fate.row.number, column=fate.fault.field, code=fate.fault.code, text=fate.fault.text)
+
+
+def _row_view(fate: Fate, status: str) -> RowView:
+    row = fate.row
+    fate_of_good: Literal["will-post", "posted"] = "posted" if status == "posted" else "will-post"
+    return RowView(
+        number=row.number,
+        account=row.account,
+        account_type=row.account_type,
+        currency=row.currency,
+        amount=_money(row.amount, row.currency),
+        granted=_money(row.granted, row.currency),
+        used=_money(row.used, row.currency),
+        effective_date=row.effective_date,
+        fate="refused" if fate.fault is not None else fate_of_good,
+        fault=_fault_view(fate),
+        entry_number=fate.entry_number,
+    )
+
+
+def _money(minor: int | None, currency: str) -> Money | None:
+    return None if minor is None else Money.of(minor, currency)
