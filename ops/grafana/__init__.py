@@ -1,0 +1,1 @@
+"""Dashboards, generated so that all services have the same one."""
