@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 import chassis  # noqa: F401  # before pytest takes the folder chassis/ for the package
 import contracts  # noqa: F401
 from ops.local.database import NativeDatabase
 from ops.local.ports import Ports
+
+structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture(scope="session")

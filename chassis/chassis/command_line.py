@@ -77,12 +77,13 @@ def _serve(service: "Service", _: argparse.Namespace) -> None:
         loop="uvloop",
         log_config=None,
         access_log=False,
+        server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
 
 
 def _migrate(service: "Service", _: argparse.Namespace) -> None:
-    settings = load(service.settings, needs=MIGRATE)
+    settings = load(Settings, needs=MIGRATE)
     asyncio.run(upgrade(service.package, settings.migration_dsn.get_secret_value()))
     print(f"{service.name}: the database is at the newest version")
 

@@ -428,6 +428,8 @@ class Consumer:
             metrics.dead_letters.labels(reason=letter.reason).inc()
         for topic, count in Counter(record.topic for record in fresh).items():
             metrics.records.labels(topic=topic, outcome="applied").inc(count)
+        if again := sum(record.topic == self.redrive_topic for record in raw):
+            metrics.redriven.inc(again)
         for partition, record in {
             TopicPartition(record.topic, record.partition): record for record in raw
         }.items():

@@ -41,6 +41,7 @@ class Database:
             pool_size=connections_max,
             max_overflow=0,
             pool_timeout=POOL_WAIT_SECONDS_MAX,
+            hide_parameters=True,
             connect_args={
                 "timeout": CONNECT_SECONDS_MAX,
                 "server_settings": {**SESSION_LIMITS, "application_name": application_name},
