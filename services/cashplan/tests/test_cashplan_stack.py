@@ -1,5 +1,6 @@
 """cashplan on a real PostgreSQL: batches through the consumer, commands and queries over HTTP, checks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cashplan.app import service
+from cashplan.domain.pool import ItemChange, next_item
+from cashplan.repository import pool as pool_rows
 from cashplan.tables import METADATA
 from chassis.database import statements
 from chassis.http import OPEN_PATHS, unprotected_routes
@@ -162,6 +165,38 @@ async def test_a_batch_takes_one_load_and_one_write_however_long(harness: Harnes
     finally:
         object.__setattr__(service.subscriptions[0], "handler", handle)
     assert seen == [2]
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+async def test_transactions_that_meet_on_a_new_order_leave_the_higher_check(
+    harness: Harness, first: int, second: int
+) -> None:
+    """Neither sees the other's item when it loads; the one that commits later finds it when it writes."""
+    async with harness.connection() as later:
+        async with harness.connection() as earlier:
+            await pool_rows.save_changes(earlier, [step(first)], DECIDED_AT)
+            writing = asyncio.create_task(pool_rows.save_changes(later, [step(second)], DECIDED_AT))
+            await until_one_waits(harness)
+        await writing
+    assert [(row["version"], row["amount_minor"]) for row in await harness.rows(POOL)] == [(2, 2_00)]
+    assert await findings(harness) == []
+
+
+def step(check: int) -> ItemChange:
+    item = next_item(None, decided(check=check, total=f"{check}.00"))
+    assert item is not None
+    return ItemChange(
+        item=item, operation="submit", outcome="accepted", event_id=f"event-{check}", decided_at=DECIDED_AT
+    )
+
+
+async def until_one_waits(harness: Harness) -> None:
+    waiting = (
+        "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(4):
+        while not await harness.rows(waiting):  # noqa: ASYNC110 the condition lies in the database
+            await asyncio.sleep(0.01)
 
 
 async def test_an_order_nobody_has_seen_leaves_no_item_to_show(harness: Harness) -> None:
