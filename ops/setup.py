@@ -21,6 +21,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Dict, Iterator, List, Mapping, NoReturn, Optional, Sequence, Tuple, Union
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -65,26 +66,28 @@ EXPLANATIONS = (
     ),
 )  # fmt: skip
 
+Command = Sequence[Union[str, Path]]
+
 
 class SetupError(Exception):
     """Setup cannot go on; the message is one sentence for the person who ran it."""
 
 
-def fits(version):
+def fits(version: Sequence[int]) -> bool:
     return OLDEST_PYTHON <= tuple(version[:2]) <= NEWEST_PYTHON
 
 
-def version_of(python):
+def version_of(python: str) -> Optional[Tuple[int, ...]]:
     """The (major, minor) of an interpreter on the PATH, or None if it does not run."""
     command = [python, "-c", "import sys; print(*sys.version_info[:2])"]
     try:
-        output = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+        output = subprocess.check_output(command, stderr=subprocess.DEVNULL, timeout=30)
         return tuple(int(part) for part in output.split())
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
 
 
-def go_on_with_a_fitting_python():
+def go_on_with_a_fitting_python() -> NoReturn:
     """Replace this process by a Python that fits, when this one is too old or too new."""
     for minor in range(NEWEST_PYTHON[1], OLDEST_PYTHON[1] - 1, -1):
         other = "python3.{}".format(minor)
@@ -96,7 +99,7 @@ def go_on_with_a_fitting_python():
     )
 
 
-def check_machine():
+def check_machine() -> None:
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         raise SetupError(
             "Python's venv module is missing: install it (on Debian and Ubuntu: "
@@ -113,7 +116,7 @@ def check_machine():
         raise SetupError("{} is not writable for this user: change its owner or use a copy.".format(ROOT))
 
 
-def explain(title, output):
+def explain(title: str, output: str) -> str:
     lowered = output.lower()
     for signs, sentence in EXPLANATIONS:
         if any(sign in lowered for sign in signs):
@@ -122,11 +125,13 @@ def explain(title, output):
     return "{} failed: {} (all of it: {})".format(title, lines[-1].strip() if lines else "no output", LOG)
 
 
-def say(text):
+def say(text: str) -> None:
     print(text, flush=True)
 
 
-def start(command, environment=None, folder=ROOT):
+def start(
+    command: Command, environment: Optional[Mapping[str, str]] = None, folder: Path = ROOT
+) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [str(part) for part in command],
         cwd=str(folder),
@@ -137,7 +142,7 @@ def start(command, environment=None, folder=ROOT):
     )
 
 
-def finish(title, process):
+def finish(title: str, process: "subprocess.Popen[bytes]") -> int:
     """Wait for a step and say now and then that it still runs; its output goes to the log."""
     began = time.monotonic()
     while True:
@@ -153,19 +158,21 @@ def finish(title, process):
     return code
 
 
-def run(title, command, environment=None, folder=ROOT):
+def run(
+    title: str, command: Command, environment: Optional[Mapping[str, str]] = None, folder: Path = ROOT
+) -> None:
     offset = LOG.stat().st_size if LOG.exists() else 0
     if finish(title, start(command, environment, folder)) != 0:
         raise SetupError(explain(title, log_since(offset)))
 
 
-def log_since(offset):
+def log_since(offset: int) -> str:
     with LOG.open("rb") as log:
         log.seek(offset)
         return log.read().decode("utf-8", "replace")
 
 
-def digest(*parts):
+def digest(*parts: object) -> str:
     total = hashlib.sha256()
     for part in parts:
         total.update(part if isinstance(part, bytes) else str(part).encode())
@@ -173,11 +180,11 @@ def digest(*parts):
     return total.hexdigest()
 
 
-def present_packages():
+def present_packages() -> List[str]:
     return [name for name in PACKAGES if (ROOT / name / "pyproject.toml").is_file()]
 
 
-def wanted():
+def wanted() -> Dict[str, str]:
     """What each part is made from: a part is made again when its digest is another."""
     environment = digest(ROOT, sys.version_info[:2])
     packages = present_packages()
@@ -190,7 +197,7 @@ def wanted():
     }
 
 
-def made():
+def made() -> Dict[str, str]:
     """The digests of what the last run left behind."""
     try:
         stamp = json.loads(STAMP.read_text())
@@ -199,14 +206,14 @@ def made():
         return {}
 
 
-def remember(part, value):
+def remember(part: str, value: str) -> None:
     stamp = dict(made(), **{part: value})
     temporary = STAMP.with_suffix(".new")
     temporary.write_text(json.dumps(stamp))
     temporary.replace(STAMP)
 
 
-def installer_environment():
+def installer_environment() -> Dict[str, str]:
     """The environment for uv, with the index and the certificates that pip is set up with."""
     environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_LINK_MODE="copy")
     listing = subprocess.run(
@@ -221,7 +228,7 @@ def installer_environment():
     return environment
 
 
-def locked_lines(package):
+def locked_lines(package: str) -> List[str]:
     """The lines of the lock that pin one package, with its hashes."""
     lines, inside = [], False
     for line in LOCK.read_text().splitlines():
@@ -231,7 +238,7 @@ def locked_lines(package):
     return lines
 
 
-def make_environment():
+def make_environment() -> None:
     say("Making .venv with Python {}.{} ...".format(*sys.version_info[:2]))
     shutil.rmtree(str(VENV), ignore_errors=True)
     VENV.mkdir(parents=True)
@@ -242,16 +249,16 @@ def make_environment():
         run("Installing the installer", pip("install", "--require-hashes", "-r", only_uv))
 
 
-def install_requirements():
+def install_requirements() -> None:
     say("Installing the packages of requirements.lock ...")
     install("Installing the packages", "--require-hashes", "-r", LOCK)
 
 
-def pip(*arguments):
+def pip(*arguments: Union[str, Path]) -> Command:
     return [PYTHON, "-m", "pip", "--no-input", "--disable-pip-version-check", *arguments]
 
 
-def install(title, *arguments):
+def install(title: str, *arguments: Union[str, Path]) -> None:
     """Install by uv, which takes seconds; by pip, which takes a minute, where uv fails."""
     uv = [VENV / "bin" / "uv", "pip", "install", "--no-progress", "--python", PYTHON, *arguments]
     try:
@@ -262,7 +269,7 @@ def install(title, *arguments):
         run(title, pip("install", *options))
 
 
-def install_our_packages():
+def install_our_packages() -> None:
     packages = present_packages()
     if not packages:
         return
@@ -280,13 +287,13 @@ def install_our_packages():
     install("Installing our packages", *options, *editable)
 
 
-def fetch_kafka():
+def fetch_kafka() -> None:
     say("Fetching Apache Kafka (43 MB) ...")
     shutil.rmtree(str(KAFKA_HOME), ignore_errors=True)
     KAFKA_HOME.mkdir(parents=True)
     for name in ("jgo.toml", "jgo.lock.toml"):
         shutil.copy(str(KAFKA_SPECIFICATION / name), str(KAFKA_HOME))
-    command = [VENV / "bin" / "jgo", "--resolver", "python", "--quiet", "sync"]
+    command: Command = [VENV / "bin" / "jgo", "--resolver", "python", "--quiet", "sync"]
     for attempt in range(1, DOWNLOAD_ATTEMPTS + 1):
         try:
             run("Fetching Apache Kafka", command, folder=KAFKA_HOME)
@@ -298,7 +305,7 @@ def fetch_kafka():
     check_jars()
 
 
-def check_jars():
+def check_jars() -> None:
     """Refuse any jar that the committed lock does not name with this hash."""
     import tomllib
 
@@ -318,7 +325,7 @@ def check_jars():
             )
 
 
-def set_up():
+def set_up() -> None:
     target = wanted()
     if made() == target:
         return
@@ -339,7 +346,7 @@ def set_up():
 
 
 @contextlib.contextmanager
-def alone():
+def alone() -> Iterator[None]:
     """Let one setup of this checkout run at a time."""
     with (ROOT / ".venv.lock").open("w") as handle:
         try:
@@ -350,9 +357,9 @@ def alone():
         yield
 
 
-def main():
+def main() -> None:
     try:
-        if not fits(sys.version_info):
+        if not fits(sys.version_info[:2]):
             go_on_with_a_fitting_python()
         set_up()
     except SetupError as problem:
