@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contracts.event import EXTERNAL, Event, event
-from contracts.numbers import Counter
+from contracts.numbers import Version
 from contracts.text import Id, Name, TimeZone
 from contracts.times import Moment
 
@@ -62,7 +62,7 @@ class MasterDataChanged(Event):
 
     id: Id
     """Names the record within its kind; also the Kafka key."""
-    version: Counter
+    version: Version
     """Counts up with each change; gaps are allowed."""
     active: Annotated[bool, Field(strict=True)] = True
     changed_at: Moment

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from contracts.event import Event, event
-from contracts.numbers import Counter
+from contracts.numbers import Version
 from contracts.text import Id, Name
 from contracts.times import Moment
 
@@ -29,7 +29,7 @@ class RelationshipChanged(Event):
     """`relationship_version` rises by one with each change; a later one replaces all earlier ones."""
 
     relationship_id: Id
-    relationship_version: Counter
+    relationship_version: Version
     kind: Literal["financial", "trusteeship"]
     management_account: Id
     member_account: Id

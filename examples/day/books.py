@@ -20,6 +20,7 @@ IN_JAPAN = replace(
     CUSTOMERS[2], region=JAPAN, role="plain", orders=0
 )  # a second account of the same customer
 WATCHED_IN_PLENTY = ("C-1006", "C-2003")
+WITH_DEPOSIT = ("C-1001", "C-2001")
 RELIEVED = ("C-1004", "C-2004", "C-3004")  # get money in the evening
 
 
@@ -114,44 +115,45 @@ class Books:
     def _limits(self, customer: Customer) -> Json:
         owed = self.owed[customer.id, customer.region.currency]
         large = f"{in_region(LARGE_DOCUMENT_CNY, customer.region):f}"
-        plenty = _rule(_round_figure(owed * PLENTY + 1, customer), "reject")
+        plenty = _limit(_round_figure(owed * PLENTY + 1, customer), customer, "reject")
         match customer.role:
             case "tight-limit":
-                return {"credit_limit": _rule(_round_figure(owed * TIGHT, customer), "reject")}
+                return {"credit_limit": _limit(_round_figure(owed * TIGHT, customer), customer, "reject")}
             case "warned":
-                return {"credit_limit": _rule(_round_figure(owed * TIGHT, customer), "warn")}
+                return {"credit_limit": _limit(_round_figure(owed * TIGHT, customer), customer, "warn")}
             case "approval":
-                return {"credit_limit": plenty, "single_document_limit": _rule(large, "special-approval")}
+                return {
+                    "credit_limit": plenty,
+                    "single_document_limit": _limit(large, customer, "special-approval"),
+                }
             case "small-documents":
-                return {"credit_limit": plenty, "single_document_limit": _rule(large, "reject")}
+                return {"credit_limit": plenty, "single_document_limit": _limit(large, customer, "reject")}
             case "hot" | "plain":
                 return {"credit_limit": plenty}
             case _:
-                return {"credit_limit": _rule("unlimited", "reject")}
+                return {"credit_limit": {"limit": "unlimited", "enforcement": "reject"}}
 
     def _openings(self) -> Iterator[Json]:
         for customer in self.customers:
-            currency = customer.region.currency
             cash = rounded(self._money(customer) * OPENING, customer.region)
-            yield _opening(customer, "cash", balance=f"{cash:f}")
+            yield _opening(customer, "cash", amount=cash)
             if customer.role in ("tight-purse", "overdraft-first"):
-                share = LOW if customer.role == "tight-purse" else OVERDRAFT
-                granted = _round_figure(self.spent[customer.account] * share, customer)
-                used = (
-                    in_region("10", customer.region)
-                    if customer.role == "tight-purse"
-                    else in_region("0", customer.region)
-                )
-                yield _opening(customer, "overdraft", granted=granted, used=f"{used:f}")
-            if customer.role == "hot" and currency in ("CNY", "USD"):
-                yield _opening(customer, "deposit", balance=f"{in_region('5000', customer.region):f}")
+                share, used = (LOW, "10") if customer.role == "tight-purse" else (OVERDRAFT, "0")
+                granted = Decimal(_round_figure(self.spent[customer.account] * share, customer))
+                yield _opening(customer, "overdraft", granted=granted, used=in_region(used, customer.region))
+            if customer.id in WITH_DEPOSIT:
+                yield _opening(customer, "deposit", amount=in_region("5000", customer.region))
 
     def _deduction_orders(self) -> Iterator[Json]:
-        yield {"scope": "organisation", "id": "LEG-KW", "account_types": ["overdraft", "cash"]}
-        yield {"scope": "organisation", "id": "LEG-CN", "account_types": ["cash", "overdraft"]}
+        yield {"settlement_organisation": "LEG-KW", "account_types": ["overdraft", "cash"]}
+        yield {"settlement_organisation": "LEG-CN", "account_types": ["cash", "overdraft"]}
         for customer in CUSTOMERS:
             if customer.role == "overdraft-first":
-                yield {"scope": "customer", "id": customer.id, "account_types": ["overdraft", "cash"]}
+                yield {
+                    "settlement_organisation": customer.region.legal,
+                    "customer": customer.id,
+                    "account_types": ["overdraft", "cash"],
+                }
 
     def _money(self, customer: Customer) -> Decimal:
         """The cash that the account gets in all, before the evening."""
@@ -192,7 +194,7 @@ class Books:
             yield self._payment(
                 customer, amount, received_on=received_on, reference=f"{customer.name} {number + 1}"
             )
-        if customer.id in ("C-1001", "C-2001"):
+        if customer.id in WITH_DEPOSIT:
             yield self._payment(customer, in_region("250", customer.region), account_type="deposit")
 
     def _unmatched_payments(self) -> Iterator[Placed]:
@@ -251,8 +253,8 @@ def _round_figure(amount: Decimal, customer: Customer) -> str:
     return f"{rounded((amount / 10).quantize(Decimal(1), ROUND_UP) * 10, customer.region):f}"
 
 
-def _rule(limit: str, enforcement: str) -> Json:
-    return {"limit": limit, "enforcement": enforcement}
+def _limit(amount: str, customer: Customer, enforcement: str) -> Json:
+    return {"limit": {"amount": amount, "currency": customer.region.currency}, "enforcement": enforcement}
 
 
 def _account(customer: Customer) -> Json:
@@ -265,9 +267,10 @@ def _account(customer: Customer) -> Json:
     }
 
 
-def _opening(customer: Customer, account_type: str, **amounts: str) -> Json:
+def _opening(customer: Customer, account_type: str, **amounts: Decimal) -> Json:
     currency = customer.region.currency
-    return {"account": customer.account, "account_type": account_type, "currency": currency, **amounts}
+    written = {name: wire(amount, currency) for name, amount in amounts.items()}
+    return {"account": customer.account, "account_type": account_type, "currency": currency, **written}
 
 
 def _contact(number: int, customer: Customer) -> Json:
@@ -281,6 +284,7 @@ def _contact(number: int, customer: Customer) -> Json:
         "name": f"Treasurer of {customer.name}",
         "language": "zh-CN" if code == "CN" else "en",
         "time_zone": time_zones[code],
+        "security": True,
         "email": f"treasurer-{customer.number}@example.com",
         "phone": phones.get(code, f"+121255502{number:02d}"),
     }

@@ -64,7 +64,8 @@ class Reference:
         }
         self.profiles = {(each["customer"], each["currency"]): each for each in setup["credit_profiles"]}
         self.deductions = {
-            (each["scope"], each["id"]): each["account_types"] for each in setup["deduction_orders"]
+            (each["settlement_organisation"], each.get("customer")): each["account_types"]
+            for each in setup["deduction_orders"]
         }
         self.watches = {
             (each["account"], each["threshold"]["currency"]): Watch(money(each["threshold"]))
@@ -85,10 +86,10 @@ class Reference:
     def _open(self, opening: Json) -> None:
         account, kind, currency = opening["account"], opening["account_type"], opening["currency"]
         if kind == "overdraft":
-            self.lines[account, currency] = Decimal(opening["granted"])
-            self.purses[account, kind, currency] = -Decimal(opening["used"])
+            self.lines[account, currency] = money(opening["granted"])
+            self.purses[account, kind, currency] = -money(opening["used"])
         else:
-            self.purses[account, kind, currency] = Decimal(opening["balance"])
+            self.purses[account, kind, currency] = money(opening["amount"])
 
     # records in log order, everything that follows from each at once
 
@@ -219,7 +220,7 @@ class Reference:
         worst, reasons = "passed", []
         for metric, figure in (("credit-limit", used + total), ("single-document-limit", total)):
             rule = profile.get(metric.replace("-", "_"))
-            if rule is None or rule["limit"] in (None, "unlimited") or figure <= Decimal(rule["limit"]):
+            if rule is None or rule["limit"] == "unlimited" or figure <= money(rule["limit"]):
                 continue
             reasons.append(f"{metric}-exceeded")
             if not (waived and rule["enforcement"] == "special-approval"):
@@ -292,9 +293,9 @@ class Reference:
 
     def _deduction_order(self, account: str) -> tuple[str, ...]:
         record = self.accounts[account]
-        of_customer = self.deductions.get(("customer", record["customer"]))
-        of_organisation = self.deductions.get(("organisation", record["settlement_organisation"]))
-        return tuple(of_customer or of_organisation or DEFAULT_DEDUCTION)
+        organisation = record["settlement_organisation"]
+        of_customer = self.deductions.get((organisation, record["customer"]))
+        return tuple(of_customer or self.deductions.get((organisation, None)) or DEFAULT_DEDUCTION)
 
     def _usable(self, account: str, kind: str, currency: str) -> Decimal:
         line = self.lines.get((account, currency), NO_MONEY) if kind == "overdraft" else NO_MONEY
