@@ -1,16 +1,23 @@
 """Orders, profiles and gates to test with."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
 import pytest
+from chassis.invariants import run_checks
+from chassis.testing import Harness, only
+from contracts.credit_checked import CreditChecked
+from contracts.event import Event
+from contracts.master_data_changed import Customer as CustomerRecord
+from contracts.master_data_changed import MasterDataChanged
 from contracts.money import Money
 from contracts.order import OrderLine
 from contracts.order_cancelled import OrderCancelled
+from contracts.order_decided import Explanation, OrderDecided
 from contracts.order_submitted import OrderSubmitted
-
+from credit.app import service
 from credit.domain.arrivals import Cancellation, Origin, Submission
 from credit.domain.changes import Periods
 from credit.domain.customers import Customer
@@ -80,7 +87,41 @@ class Make:
         return OrderCancelled(**(fields | changes))
 
     def origin(self, body: bytes, event_id: str = "E-1") -> Origin:
-        return Origin("shop", event_id, blake2b(body, digest_size=16).digest(), body)
+        return Origin("shop", event_id, blake2b(body, digest_size=16).digest(), body, 1)
+
+    def decision(self, check: CreditChecked, outcome: Any) -> OrderDecided:
+        """fund-pool's answer to a check."""
+        return OrderDecided(
+            source=check.source,
+            order_id=check.order_id,
+            order_revision=check.order_revision,
+            check_number=check.check_number,
+            operation=check.operation,
+            outcome=outcome,
+            paying_account=check.paying_account,
+            reasons=[],
+            explanation=Explanation(text="as the test says", accounts=[], policy_version=0),
+            decided_at=NOW,
+        )
+
+    def customer_record(
+        self, customer_id: str = "C-1", version: int = 1, **changes: Any
+    ) -> MasterDataChanged:
+        fields: dict[str, Any] = {"kind": "customer", "name": f"Customer {customer_id}"}
+        record = CustomerRecord(**(fields | changes))
+        return MasterDataChanged(id=customer_id, version=version, changed_at=NOW, record=record)
+
+    def limits(
+        self, limit: Any, enforcement: str = "reject", currency: str = "CNY", **changes: Any
+    ) -> dict[str, Any]:
+        """The body that sets a profile; a limit in minor units."""
+        wire = (
+            {"amount": Money.of(limit, currency).amount, "currency": currency}
+            if isinstance(limit, int)
+            else limit
+        )
+        settings = {"credit_limit": {"limit": wire, "enforcement": enforcement}, "reason": "the test says so"}
+        return settings | changes
 
     def submission(self, *arguments: Any, **changes: Any) -> Submission:
         order = self.order(*arguments, **changes)
@@ -144,3 +185,57 @@ class Make:
 @pytest.fixture(scope="session")
 def make() -> Make:
     return Make()
+
+
+class Bench(Harness):
+    """The service on a fresh database, with the few steps that most tests begin with."""
+
+    async def managed_customer(
+        self,
+        make: Make,
+        customer_id: str = "C-1",
+        limit: Any = 2_400_000,
+        enforcement: str = "reject",
+        **changes: Any,
+    ) -> None:
+        """A customer from the ERP with a profile set over HTTP."""
+        await self.play(make.customer_record(customer_id))
+        await self.set_limits(customer_id, make.limits(limit, enforcement, **changes))
+
+    async def set_limits(
+        self, customer_id: str, body: dict[str, Any], currency: str = "CNY"
+    ) -> dict[str, Any]:
+        async with self.client({"credit-manager"}) as client:
+            answer = await client.put(f"/customers/{customer_id}/profiles/{currency}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
+    async def checks(self, *events: Event) -> list[CreditChecked]:
+        """Plays events; what credit passed on."""
+        return only(await self.play(*events), CreditChecked)
+
+    async def status(self, customer_id: str = "C-1") -> dict[str, str]:
+        """used, settled, undecided and available of a customer's one profile."""
+        async with self.client({"auditor"}) as client:
+            answer = await client.get(f"/customers/{customer_id}/status")
+        [status] = answer.json()["items"]
+        return {
+            name: status[name]["amount"] if isinstance(status[name], dict) else status[name]
+            for name in ("used", "settled", "undecided", "available")
+        }
+
+    async def dead_letters(self) -> list[str]:
+        return [
+            row["reason"] for row in await self.rows("select reason from dead_letter order by recorded_at")
+        ]
+
+    async def broken(self) -> list[str]:
+        """The invariants that do not hold."""
+        findings = await run_checks(self.context.database, service.checks)
+        return [finding.check.name for finding in findings if not finding.holds]
+
+
+@pytest.fixture
+async def bench(postgres_dsn: str) -> AsyncIterator[Bench]:
+    async with Bench(service, postgres_dsn) as bench:
+        yield bench

@@ -3,14 +3,15 @@
 from typing import Any
 
 import pytest
-
 from credit.domain.checks import Verdict, check, declined
 from credit.domain.occupancy import Occupancy
 
 CNY = 100
 
 
-def verdict(make: Any, amount: int, *profiles: Any, occupancy: Occupancy | None = None, **options: Any) -> Verdict:
+def verdict(
+    make: Any, amount: int, *profiles: Any, occupancy: Occupancy | None = None, **options: Any
+) -> Verdict:
     return check(make.order(amount=amount), make.customer(), profiles, occupancy or Occupancy(), **options)
 
 
@@ -39,7 +40,8 @@ def test_a_refusal_says_the_numbers_and_what_would_pass(make: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "outcome"), [(None, "approved"), (0, "declined"), ("unlimited", "approved"), (10_000, "approved")]
+    ("limit", "outcome"),
+    [(None, "approved"), (0, "declined"), ("unlimited", "approved"), (10_000, "approved")],
 )
 def test_null_is_not_controlled_and_zero_is_no_credit(make: Any, limit: Any, outcome: str) -> None:
     found = verdict(make, 10_000, make.profile(limit=limit))
@@ -50,7 +52,11 @@ def test_null_is_not_controlled_and_zero_is_no_credit(make: Any, limit: Any, out
 
 @pytest.mark.parametrize(
     ("enforcement", "outcome", "result"),
-    [("warn", "warned", "warned"), ("special-approval", "pending-approval", "held"), ("reject", "declined", "rejected")],
+    [
+        ("warn", "warned", "warned"),
+        ("special-approval", "pending-approval", "held"),
+        ("reject", "declined", "rejected"),
+    ],
 )
 @pytest.mark.parametrize("metric", ["limit", "single"])
 def test_enforcement_decides_what_a_failure_means(
@@ -95,7 +101,10 @@ def test_the_most_severe_metric_wins_and_every_reason_is_told(
     profile = make.profile(limit=100, enforcement=first, single=100, single_enforcement=second)
     found = verdict(make, 101, profile)
     assert found.outcome == outcome
-    assert [reason.code for reason in found.reasons] == ["credit-limit-exceeded", "single-document-limit-exceeded"]
+    assert [reason.code for reason in found.reasons] == [
+        "credit-limit-exceeded",
+        "single-document-limit-exceeded",
+    ]
 
 
 def test_all_profiles_that_an_order_hits_must_pass(make: Any) -> None:

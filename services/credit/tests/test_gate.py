@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from credit.domain.arrivals import Answer, Effect, Expiry, Judgement, Settlement
 from credit.domain.gate import ApprovalRefused, Gate, NotPending
 from credit.domain.order_state import CheckFact
@@ -159,7 +158,11 @@ def test_early_revisions_wait_for_their_turn(make: Any) -> None:
     assert conflict is not None
     assert conflict.reason == "revision-conflict"
     effect = gate.apply(make.submission(revision=1))
-    assert told(effect) == [(1, 1, "submit", "declined"), (2, 2, "submit", "declined"), (3, 3, "submit", "declined")]
+    assert told(effect) == [
+        (1, 1, "submit", "declined"),
+        (2, 2, "submit", "declined"),
+        (3, 3, "submit", "declined"),
+    ]
     assert effect.ended == [("parked", KEY, 2), ("parked", KEY, 3)]
 
 
@@ -224,7 +227,11 @@ def test_a_cancellation_answers_what_was_parked(make: Any) -> None:
     for revision in (4, 3):
         gate.apply(make.submission(revision=revision))
     effect = gate.apply(make.cancelling(revision=5))
-    assert told(effect) == [(5, 1, "cancel", "approved"), (3, 2, "submit", "declined"), (4, 3, "submit", "declined")]
+    assert told(effect) == [
+        (5, 1, "cancel", "approved"),
+        (3, 2, "submit", "declined"),
+        (4, 3, "submit", "declined"),
+    ]
 
 
 def test_a_second_cancellation_is_answered_and_changes_nothing(make: Any) -> None:
@@ -239,7 +246,10 @@ def test_a_second_cancellation_is_answered_and_changes_nothing(make: Any) -> Non
 def test_a_changed_paying_account_is_refused(make: Any) -> None:
     gate = make.gate(make.profile(limit=0))
     gate.apply(make.submission())
-    for event in (make.submission(revision=2, paying_account="A-2"), make.cancelling(revision=3, paying_account="A-2")):
+    for event in (
+        make.submission(revision=2, paying_account="A-2"),
+        make.cancelling(revision=3, paying_account="A-2"),
+    ):
         [answer] = gate.apply(event).answers
         assert (answer.outcome, codes(answer), answer.paying_account) == (
             "declined",
@@ -281,7 +291,11 @@ def test_an_approval_is_refused_for_what_was_not_held(make: Any, held_gate: Gate
 
 def test_a_rejection_declines_and_the_order_can_be_submitted_anew(make: Any, held_gate: Gate) -> None:
     [answer] = held_gate.apply(judged(approve=False)).answers
-    assert (answer.check_number, answer.outcome, codes(answer)) == (2, "declined", ["special-approval-rejected"])
+    assert (answer.check_number, answer.outcome, codes(answer)) == (
+        2,
+        "declined",
+        ["special-approval-rejected"],
+    )
     with pytest.raises(NotPending):
         held_gate.apply(judged(approve=True))
     assert told(held_gate.apply(make.submission(revision=2, amount=10_000))) == [(2, 3, "submit", "approved")]

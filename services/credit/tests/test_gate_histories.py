@@ -3,13 +3,12 @@
 from collections import Counter, defaultdict
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from credit.domain.arrivals import Answer, Arrival, Expiry, Judgement, OrderKey, Settlement
 from credit.domain.checks import held_metrics
 from credit.domain.gate import ApprovalRefused, Gate, NotPending
 from credit.domain.order_state import CheckFact
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 ORDERS = {"O-1": "C-1", "O-2": "C-1", "O-3": "C-1", "O-4": "C-2"}
 PASSED = ("approved", "warned")
@@ -38,7 +37,9 @@ class History:
     def __init__(self, make: Any) -> None:
         self.make = make
         self.gate: Gate = make.gate(
-            make.profile("C-1", 200), make.profile("C-2", 100), customers=[make.customer("C-1"), make.customer("C-2")]
+            make.profile("C-1", 200),
+            make.profile("C-2", 100),
+            customers=[make.customer("C-1"), make.customer("C-2")],
         )
         self.answers: dict[OrderKey, list[Answer]] = defaultdict(list)
         self.decisions: dict[OrderKey, dict[int, str]] = defaultdict(dict)
@@ -74,8 +75,7 @@ class History:
         self.compare()
 
     def submit(self, order_id: str, revision: int, amount: int) -> Arrival:
-        arrival = self.make.submission(order_id, amount, revision, customer=ORDERS[order_id])
-        return arrival  # type: ignore[no-any-return]
+        return self.make.submission(order_id, amount, revision, customer=ORDERS[order_id])  # type: ignore[no-any-return]
 
     def cancel(self, order_id: str, revision: int) -> Arrival:
         return self.make.cancelling(order_id, revision)  # type: ignore[no-any-return]
@@ -131,7 +131,9 @@ class History:
             return
         passed = answer.operation == "submit" and answer.outcome in PASSED
         possible = settlement.outcome == "declined" or passed
-        assert refused == (decisions.get(answer.check_number, settlement.outcome) != settlement.outcome or not possible)
+        assert refused == (
+            decisions.get(answer.check_number, settlement.outcome) != settlement.outcome or not possible
+        )
         if not refused:
             decisions[answer.check_number] = settlement.outcome
 

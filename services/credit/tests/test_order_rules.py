@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from contracts.money import Money
-
 from credit.domain.orders import faults, line_amount
 
 
@@ -34,9 +33,12 @@ def test_a_line_owes_quantity_times_price_half_up_less_discount_plus_tax(
 
 
 @pytest.mark.parametrize(
-    ("currency", "price", "amount"), [("JPY", "100.5", "101"), ("KWD", "0.0005", "0.001"), ("USD", "0.005", "0.01")]
+    ("currency", "price", "amount"),
+    [("JPY", "100.5", "101"), ("KWD", "0.0005", "0.001"), ("USD", "0.005", "0.01")],
 )
-def test_rounding_follows_the_decimals_of_the_currency(make: Any, currency: str, price: str, amount: str) -> None:
+def test_rounding_follows_the_decimals_of_the_currency(
+    make: Any, currency: str, price: str, amount: str
+) -> None:
     owed = Money(amount, currency)
     line = make.line("1", 0, currency, price=price, amount=owed)
     assert faults(make.order(currency=currency, lines=[line], total=owed)) == []
@@ -47,7 +49,9 @@ def test_a_line_may_be_off_by_one_minor_unit(make: Any, off: int, fits: bool) ->
     amount = 10_000 + off
     line = make.line("7", 10_000, amount=Money.of(amount, "CNY"))
     found = faults(make.order(amount=amount, lines=[line]))
-    assert [(fault.code, fault.line_id) for fault in found] == ([] if fits else [("line-amount-mismatch", "7")])
+    assert [(fault.code, fault.line_id) for fault in found] == (
+        [] if fits else [("line-amount-mismatch", "7")]
+    )
 
 
 def test_a_wrong_line_is_named_with_its_sum_and_what_would_be_right(make: Any) -> None:

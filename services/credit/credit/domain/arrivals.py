@@ -16,12 +16,13 @@ WaitKind = Literal["parked", "pending"]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The order event that a check answers: its CloudEvents coordinates and its content."""
+    """The order event that a check answers: its CloudEvents coordinates, its content and that one's version."""
 
     event_source: str
     event_id: str
     digest: bytes
     body: bytes
+    body_version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,11 @@ class Gate:
                 self._judge(order, arrival)
         return self._effect
 
+    def preview(self, order: Order) -> Verdict:
+        """What a submission of this order would get now, whatever its revision; changes nothing."""
+        state = self.orders[order.source, order.order_id]
+        return _refused_at_gate(state, order) or self.verdict(order, state)
+
     def verdict(self, order: Order, state: OrderState, waivable: Held = NOTHING_HELD) -> Verdict:
         """The check of an order as it is; nothing is occupied by asking."""
         customer = self.customers.get(order.customer)
@@ -224,7 +229,8 @@ class Gate:
         number = settlement.check_number
         if number > order.checks:
             self._effect.refusal = Refusal(
-                "unknown-check", f"order {order.order_id} of {order.source} has had {order.checks} checks, not {number}"
+                "unknown-check",
+                f"order {order.order_id} of {order.source} has had {order.checks} checks, not {number}",
             )
             return
         fact = self._fact(order, number)
@@ -240,7 +246,7 @@ class Gate:
             self._follow_decision(order, settlement)
 
     def _fact(self, order: OrderState, number: int) -> CheckFact:
-        if order.status == "undecided" and number == order.open_check:
+        if order.awaits_decision(number):
             return order.facts.setdefault(number, CheckFact("submit", "approved", None))
         return order.facts[number]
 
@@ -249,7 +255,7 @@ class Gate:
         accepted = settlement.outcome == "accepted"
         if number in occupancy.checks:
             self._move(order, number, lambda: (occupancy.accept if accepted else occupancy.undo)(number))
-        if order.status == "undecided" and number == order.open_check:
+        if order.awaits_decision(number):
             order.status = "accepted" if accepted else "declined"
             order.open_check = None
             self.changes.orders[order.key] = order
@@ -285,7 +291,9 @@ class Gate:
             raise ApprovalRefused(order.key, verdict)
         text = f"{judgement.person} gave special approval: {judgement.reason}"
         verdict.reasons.insert(0, Reason(code="special-approval", text=text))
-        answer = self._answer(order, order.order.order_revision, verdict, order.order, None, person=judgement.person)
+        answer = self._answer(
+            order, order.order.order_revision, verdict, order.order, None, person=judgement.person
+        )
         self._close(order, "approved", judgement.person, judgement.reason, answer.check_number)
         self._enter(order, answer, verdict)
 
@@ -417,7 +425,9 @@ def _changed_account(order: OrderState, paying_account: str) -> Verdict | None:
 
 def _cancelled_by(order: OrderState, cancellation: Cancellation) -> Reason:
     if order.status == "cancelled":
-        return Reason(code="already-cancelled", text="The order was cancelled before; nothing is left to cancel.")
+        return Reason(
+            code="already-cancelled", text="The order was cancelled before; nothing is left to cancel."
+        )
     reason = cancellation.reason[:REASON_CHARACTERS_MAX] or "no reason given"
     return Reason(code="cancelled", text=f"The order system cancelled the order: {reason}")
 

@@ -38,7 +38,9 @@ class OrderState:
     Revisions up to `last_revision` are answered without a gap, those in `answered_ahead` beyond it; `checks`
     is the number of the last check. `open_check` waits for its decision or approval; `order_check` is the
     check whose submission is the order as it stands, `order` that submission where it was loaded. `digests`
-    and `facts` hold what was loaded of earlier revisions and checks; `held` what the pending check waits for.
+    and `facts` hold what was loaded of earlier revisions and checks; `held` what the pending check waits for;
+    `stored` is the occupancy that is written down, as (check, profile) and whether it is settled, and
+    `stored_parked` the parked revisions.
     """
 
     source: str
@@ -56,10 +58,16 @@ class OrderState:
     digests: dict[int, bytes] = field(default_factory=dict)
     facts: dict[int, CheckFact] = field(default_factory=dict)
     held: Held = NOTHING_HELD
+    stored: dict[tuple[int, str], bool] = field(default_factory=dict)
+    stored_parked: set[int] = field(default_factory=set)
 
     @property
     def key(self) -> OrderKey:
         return self.source, self.order_id
+
+    def awaits_decision(self, check_number: int) -> bool:
+        """Whether this is the check that fund-pool has not decided yet."""
+        return self.status == "undecided" and self.open_check == check_number
 
     def has_answered(self, revision: int) -> bool:
         return revision <= self.last_revision or revision in self.answered_ahead

@@ -1,0 +1,5 @@
+"""`python -m credit serve|migrate|verify|...`"""
+
+from credit.app import service
+
+service.main()

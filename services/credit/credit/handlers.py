@@ -1,0 +1,101 @@
+"""Events and timers of credit: load under lock, decide, save, pass on."""
+
+from hashlib import blake2b
+from typing import Final, cast
+
+from contracts.event import Event
+from contracts.master_data_changed import MasterDataChanged
+from contracts.order_cancelled import OrderCancelled
+from contracts.order_decided import OrderDecided
+from contracts.order_submitted import OrderSubmitted
+
+from chassis import Batch, Record, TimerBatch
+from credit.domain.arrivals import (
+    Arrival,
+    Cancellation,
+    Expiry,
+    Origin,
+    Settlement,
+    Submission,
+    WaitKind,
+)
+from credit.domain.masterdata import MasterRecord, Table, Version
+from credit.publishing import publish
+from credit.repository import gate as gates
+from credit.repository import masterdata, saving
+from credit.settings import periods
+
+OrderEvent = OrderSubmitted | OrderCancelled | OrderDecided
+
+TABLES: Final[tuple[Table, ...]] = ("organisation", "customer")
+
+
+async def apply_orders(batch: Batch[OrderEvent]) -> None:
+    """Order events and fund-pool's decisions, in log order: they lock the same rows, so they are one batch."""
+    arrivals = [arrival_of(record) for record in batch]
+    gate = await gates.locked_gate(batch.connection, arrivals, batch.now, periods())
+    for record, arrival in zip(batch, arrivals, strict=True):
+        effect = gate.apply(arrival)
+        if effect.refusal is not None:
+            batch.dead_letter(record, effect.refusal.reason, effect.refusal.detail)
+        publish(batch, effect, record)
+    await saving.save(batch.connection, gate.changes, batch.now)
+
+
+async def end_waits(batch: TimerBatch) -> None:
+    """Revisions that were parked too long, and orders that nobody approved in time."""
+    arrivals = [expiry_of(timer.key) for timer in batch]
+    gate = await gates.locked_gate(batch.connection, arrivals, batch.now, periods())
+    for timer, arrival in zip(batch, arrivals, strict=True):
+        publish(batch, gate.apply(arrival), timer)
+    await saving.save(batch.connection, gate.changes, batch.now)
+
+
+async def take_master_data(batch: Batch[MasterDataChanged]) -> None:
+    """Organisations and customers from the ERP; a lower version than the known one is ignored."""
+    records = [MasterRecord.of(record.event, record.source) for record in batch]
+    known: dict[tuple[Table, str], Version] = {}
+    for table in TABLES:
+        ids = {record.record_id for record in records if record is not None and record.table == table}
+        versions = await masterdata.locked_versions(batch.connection, table, ids)
+        known |= {(table, record_id): version for record_id, version in versions.items()}
+    newest: dict[tuple[Table, str], MasterRecord] = {}
+    for source, record in zip(batch, records, strict=True):
+        if record is None:
+            continue
+        place = record.table, record.record_id
+        standing = record.standing(known.get(place))
+        if standing == "newer":
+            newest[place] = record
+            known[place] = record.version, record.digest
+        elif standing == "conflict":
+            detail = f"version {record.version} of {record.table} {record.record_id} came before with another content"
+            batch.dead_letter(source, "version-conflict", detail)
+    for table in TABLES:
+        await masterdata.save(batch.connection, table, [row for row in newest.values() if row.table == table])
+
+
+def arrival_of(record: Record[OrderEvent]) -> Arrival:
+    """What an order event is to the gate."""
+    event = record.event
+    if isinstance(event, OrderDecided):
+        return Settlement((event.source, event.order_id), event.check_number, event.outcome, record.id)
+    origin = origin_of(event, record.source, record.id)
+    if isinstance(event, OrderSubmitted):
+        return Submission(event, origin)
+    key = (event.source, event.order_id)
+    return Cancellation(key, event.order_revision, event.paying_account, event.reason, origin)
+
+
+def origin_of(event: Event, event_source: str, event_id: str) -> Origin:
+    """An order event's content as it is kept: written anew, so that its digest ignores order and spacing."""
+    body = event.to_json()
+    return Origin(
+        event_source, event_id, blake2b(body, digest_size=16).digest(), body, event.contract.version
+    )
+
+
+def expiry_of(timer_key: str) -> Expiry:
+    """The wait that a timer ends."""
+    kind, source, order_id, number = timer_key.split(" ")
+    return Expiry(cast(WaitKind, kind), (source, order_id), int(number))
