@@ -80,7 +80,7 @@ class ServiceContext:
         self.name = service.name
         self.settings = settings
         self.metrics = metrics
-        self.now = now
+        self._now = now
         self.stopping = asyncio.Event()
         self.database = Database(
             settings.database_dsn.get_secret_value(),
@@ -112,6 +112,10 @@ class ServiceContext:
         )
         self.timers = TimerRunner(service.name, self.database, service.timers, self)
         self._tasks: list[asyncio.Task[None]] = []
+
+    def now(self) -> datetime | None:
+        """The moment that a test passes in; None leaves it to the database's clock."""
+        return self._now()
 
     def committed(self, work: UnitOfWork) -> None:
         """Wakes the relay and counts decisions once a transaction has committed."""

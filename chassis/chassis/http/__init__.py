@@ -2,7 +2,7 @@
 
 from chassis.http.application import OPEN_PATHS, build_app, unprotected_routes
 from chassis.http.auth import Authenticator, KeySet, Principal
-from chassis.http.exchange import Context, CurrentAccess, CurrentPrincipal, Reader, Work
+from chassis.http.exchange import Context, CurrentAccess, CurrentPrincipal, Now, Reader, Work
 from chassis.http.paging import CursorPage, Page, PageRequest
 from chassis.http.policy import LOADED, Access, Forbidden, NotFound, Policy, Visible, authorize
 from chassis.http.ports import HttpContext, Readiness
@@ -23,6 +23,7 @@ __all__ = [
     "HttpContext",
     "KeySet",
     "NotFound",
+    "Now",
     "Page",
     "PageRequest",
     "Policy",

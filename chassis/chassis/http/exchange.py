@@ -2,9 +2,11 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import Depends
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
@@ -60,6 +62,18 @@ async def current_reader(request: Request) -> AsyncConnection:
     return await exchange_of(request).reader()
 
 
+async def current_time(request: Request) -> datetime:
+    exchange = exchange_of(request)
+    if exchange.work is not None:
+        return exchange.work.now
+    given = exchange.context.now()
+    if given is not None:
+        return given
+    reader = await exchange.reader()
+    moment: datetime = (await reader.execute(text("select clock_timestamp()"))).scalar_one()
+    return moment
+
+
 async def current_principal(request: Request) -> Principal:
     return exchange_of(request).principal
 
@@ -73,6 +87,7 @@ async def current_context(request: Request) -> HttpContext:
 
 
 Work = Annotated[UnitOfWork, Depends(current_work)]
+Now = Annotated[datetime, Depends(current_time)]
 Reader = Annotated[AsyncConnection, Depends(current_reader)]
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
 CurrentAccess = Annotated[Access, Depends(current_access)]

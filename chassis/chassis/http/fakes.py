@@ -111,6 +111,9 @@ class FakeContext:
     def database(self) -> Database:
         return cast(Database, self.snapshots)
 
+    def now(self) -> datetime | None:
+        return NOW
+
     @asynccontextmanager
     async def open_work(self, cause: CausedBy) -> AsyncIterator[UnitOfWork]:
         self.causes.append(cause)

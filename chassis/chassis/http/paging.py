@@ -20,7 +20,7 @@ from chassis.http.problems import Problem
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 500
-CURSOR_CHARACTERS_MAX: Final = 1_000
+CURSOR_CHARACTERS_MAX: Final = 4_000
 CHECK_BYTES: Final = 8
 
 T = TypeVar("T")

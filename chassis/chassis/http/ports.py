@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from chassis.database import Database
@@ -28,6 +29,10 @@ class HttpContext(Protocol):
     def settings(self) -> Settings: ...
     @property
     def database(self) -> Database: ...
+
+    def now(self) -> datetime | None:
+        """The moment that a test passes in; None leaves it to the database's clock."""
+        ...
 
     def open_work(self, cause: CausedBy) -> AbstractAsyncContextManager[UnitOfWork]:
         """A command's transaction: flushed and committed when the block ends, rolled back when it raises."""

@@ -164,10 +164,17 @@ def field_error(error: Mapping[str, Any]) -> FieldError:
 
 def _field_path(location: Sequence[str | int]) -> str:
     steps = location[1:] if len(location) > 1 else location
+    if location[0] == "body":
+        steps = [step for step in steps if not _is_union_tag(step)]
     path = ""
     for step in steps:
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
     return path.removeprefix(".")
+
+
+def _is_union_tag(step: str | int) -> bool:
+    """Whether pydantic put this step in for a branch of a union that it tried: no field has such a name."""
+    return isinstance(step, str) and (not step[:1].islower() or any(mark in step for mark in "([-"))
 
 
 PLAIN_MESSAGES: Final = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Final
 
-from chassis.http import CursorPage, FieldError, Page, Policy, Problem, Reader, Router
+from chassis.http import CursorPage, FieldError, Now, Page, Policy, Problem, Reader, Router
 from contracts.money import Money, SignedMoney
 from contracts.text import CurrencyCode, Id
 from fastapi import Query
@@ -24,7 +24,6 @@ from cashplan.domain.position import (
     chosen_range,
     position_by_day,
 )
-from cashplan.repository import clock
 from cashplan.repository import organisations as organisation_rows
 from cashplan.repository import position as position_rows
 
@@ -125,6 +124,7 @@ class PositionView(BaseModel):
 async def position(
     page: Page,
     reader: Reader,
+    now: Now,
     entity: Annotated[Id | None, Query(examples=["ORG-SHANGHAI"])] = None,
     currency: Annotated[CurrencyCode | None, Query(examples=["CNY"])] = None,
     from_: Annotated[
@@ -138,7 +138,7 @@ async def position(
     found = await position_rows.places_after(reader, entity, currency, Place(*after), page.rows)
     places, following = page.page(found, tuple)
     zones = await _time_zones(reader, places)
-    todays = _todays(zones, await clock.now(reader))
+    todays = _todays(zones, now)
     ranges = _ranges(todays, from_, to)
     balances = await position_rows.balances_by_place(reader, todays)
     flows = await position_rows.flows_by_place(reader, {place: ranges[place].last_day for place in places})
