@@ -9,6 +9,17 @@ from contracts.event import EXTERNAL, REGISTRY, Contract
 SCHEMA_FORMAT = "application/schema+json;version=draft-2020-12"
 HEADER_CHARACTERS_MAX = 512
 ANSWERED_BY = {"order-submitted": "order-decided", "order-cancelled": "order-decided"}
+SERVICES = ("cashplan", "credit", "fund-pool", "notify", "sharing")
+DEAD_LETTER_HEADERS = {
+    "dead_letter_id": "Names the dead letter in its service; the same record has the same id.",
+    "dead_letter_reason": "A stable code, such as not-json, invalid-field, id-conflict or processing-failed.",
+    "dead_letter_detail": "A sentence: which field, and what would be right.",
+    "dead_letter_topic": "Where the record came from.",
+    "dead_letter_partition": "Its partition.",
+    "dead_letter_offset": "Its offset.",
+    "dead_letter_attempts": "How often it was tried.",
+    "dead_letter_service": "Who could not apply it.",
+}
 ABOUT = (
     "What Coffer's services say to one another and to the systems around them, on Apache Kafka. "
     "One topic per event. The Kafka key is the id whose order must hold. The value is one JSON object in "
@@ -29,12 +40,14 @@ def document(examples: Examples) -> Document:
         "asyncapi": "3.0.0",
         "info": {"title": "Coffer", "version": "1.0.0", "description": ABOUT},
         "defaultContentType": "application/json",
-        "channels": {name: _channel(versions) for name, versions in channels.items()},
-        "operations": {_operation_id(versions): _operation(versions) for versions in channels.values()},
+        "channels": {name: _channel(versions) for name, versions in channels.items()} | _refusals(),
+        "operations": {_operation_id(versions): _operation(versions) for versions in channels.values()}
+        | _refusal_operations(),
         "components": {
             "messages": {
                 contract.type: _message(contract, examples.get(contract.type, {})) for contract in contracts
             }
+            | {"refused-record": _refused_record()}
         },
     }
 
@@ -46,6 +59,45 @@ def _channel(versions: list[Contract]) -> Document:
         "description": _sentence_about(newest),
         "messages": {version.type: {"$ref": f"#/components/messages/{version.type}"} for version in versions},
         "bindings": {"kafka": {"topic": newest.topic, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _refusals() -> Document:
+    """The two channels that each service has beside the events: what it refused, and what comes back to it."""
+    service = {"service": {"enum": list(SERVICES), "description": "The service that refused the record."}}
+    message = {"refused-record": {"$ref": "#/components/messages/refused-record"}}
+    return {
+        "dead-letter": {
+            "address": "{service}.dead-letter",
+            "description": "What a service could not apply, with its bytes as they came.",
+            "parameters": service,
+            "messages": message,
+        },
+        "redrive": {
+            "address": "{service}.redrive",
+            "description": "Dead letters that an operator sends back to the service alone, mended or not.",
+            "parameters": service,
+            "messages": message,
+        },
+    }
+
+
+def _refusal_operations() -> Document:
+    return {
+        "send-dead-letter": {"action": "send", "channel": {"$ref": "#/channels/dead-letter"}},
+        "receive-redrive": {"action": "receive", "channel": {"$ref": "#/channels/redrive"}},
+    }
+
+
+def _refused_record() -> Document:
+    properties = {name: {"type": "string", "description": text} for name, text in DEAD_LETTER_HEADERS.items()}
+    return {
+        "name": "refused-record",
+        "title": "refused-record",
+        "summary": "Key, value and headers of the record as they came, and why it could not be applied",
+        "contentType": "application/octet-stream",
+        "headers": {"type": "object", "properties": properties},
+        "payload": {"description": "Any bytes, or none."},
     }
 
 
