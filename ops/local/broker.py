@@ -1,10 +1,13 @@
 """Apache Kafka as a process of its own: one node, KRaft, from the jars that setup fetched."""
 
 import base64
+import contextlib
 import importlib.util
+import logging
 import shutil
 import subprocess
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,14 +20,14 @@ from ops.local.waiting import run, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 JARS = ROOT / ".venv" / "kafka" / "jars"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 FORMAT_SECONDS = 60
 MESSAGE_BYTES_MAX = 8_388_608
 REQUEST_OVERHEAD_BYTES = 65_536
 # A broker that was killed is let in again only after its old session has ended.
-SESSION_MILLISECONDS = 3_000
-HEARTBEAT_MILLISECONDS = 500
+SESSION_MILLISECONDS = 4_000
+HEARTBEAT_MILLISECONDS = 1_000
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -153,12 +156,24 @@ def new_cluster_id() -> str:
 
 async def answers(bootstrap_servers: str) -> bool:
     """Whether a broker tells its cluster."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5_000)
+    with quiet(logging.getLogger("aiokafka")):
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5_000)
+        try:
+            await admin.start()
+            cluster = await admin.describe_cluster()
+            return bool(cluster["brokers"])
+        except (KafkaError, OSError):
+            return False
+        finally:
+            await admin.close()
+
+
+@contextlib.contextmanager
+def quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep a library from logging each attempt of a wait."""
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
-        await admin.start()
-        cluster = await admin.describe_cluster()
-        return bool(cluster["brokers"])
-    except (KafkaError, OSError):
-        return False
+        yield
     finally:
-        await admin.close()
+        logger.setLevel(level)

@@ -17,9 +17,11 @@ POSTGRES_IMAGE = "postgres:18"
 LABEL = "coffer.stack"
 PART_LABEL = "coffer.part"
 ENGINE_SECONDS = 5
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 STOP_SECONDS = 20
 INTERNAL_PORT = 9094
+# The image writes its configuration at start; where it was built from read-only files it may not.
+KAFKA_COMMAND = ["bash", "-c", "chmod -R u+w /opt/kafka/config /etc/kafka/docker; exec /etc/kafka/docker/run"]
 
 
 def unusable() -> str | None:
@@ -116,7 +118,8 @@ class ContainerBroker:
         from testcontainers.core.container import DockerContainer
 
         # The image drops all its defaults as soon as one variable is set, hence the whole set.
-        return DockerContainer(KAFKA_IMAGE).with_envs(
+        container = DockerContainer(KAFKA_IMAGE).with_command(KAFKA_COMMAND)
+        return container.with_envs(
             KAFKA_NODE_ID="1",
             KAFKA_PROCESS_ROLES="broker,controller",
             KAFKA_CONTROLLER_QUORUM_VOTERS="1@localhost:9093",

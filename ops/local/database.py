@@ -20,7 +20,7 @@ from ops.local.processes import ManagedProcess
 from ops.local.secret import secret, write_private
 from ops.local.waiting import run, wait_until
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 COMMAND_SECONDS = 60
 # PostgreSQL refuses to run as root: one of these runs it then.
