@@ -13,11 +13,11 @@ E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 def phone_number(text: str) -> str:
     """A phone number in E.164; raises ValueError unless it is one that can exist."""
     if not text.isascii() or not text.isprintable():
-        raise ValueError("must be a phone number with its country code, such as +8613800138000")
+        raise ValueError("must be a phone number with its country code, such as +442079460018")
     try:
         number = phonenumbers.parse(text)
     except phonenumbers.NumberParseException:
-        raise ValueError("must be a phone number with its country code, such as +8613800138000") from None
+        raise ValueError("must be a phone number with its country code, such as +442079460018") from None
     formatted = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if number.extension or not phonenumbers.is_valid_number(number) or not E164.fullmatch(formatted):
         raise ValueError("is not a phone number that exists in its country")

@@ -50,7 +50,7 @@ class Letter:
 
 
 @cache
-def _environment() -> ImmutableSandboxedEnvironment:
+def environment() -> ImmutableSandboxedEnvironment:
     return ImmutableSandboxedEnvironment(
         loader=PackageLoader("notify"),
         undefined=StrictUndefined,
@@ -102,9 +102,9 @@ def mail_bytes(kind: str, language: str, context: Context, letter: Letter) -> by
     if letter.thread_id is not None:
         message["References"] = letter.thread_id
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = language
     message.set_content(text.lstrip("\n"), cte="base64")
     message.add_alternative(html, subtype="html", cte="base64")
+    message["Content-Language"] = language
     message.set_boundary(f"=_{letter.message_id.strip('<>').partition('@')[0]}_{int(letter.is_repeat)}")
     return message.as_bytes()
 
@@ -126,7 +126,7 @@ def _domain(sender: str) -> str:
 def _rendered(kind: str, part: str, language: str, context: Context, is_repeat: bool) -> str:
     names = [f"{candidate}/{kind}.{part}" for candidate in language_chain(language)]
     try:
-        template = _environment().select_template(names)
+        template = environment().select_template(names)
         return template.render(context, language=language, repeat=is_repeat).strip()
     except TemplateNotFound:
         raise NotRenderable("no-template", f"{kind}.{part} in {language}") from None

@@ -145,7 +145,7 @@ async def deliveries(
     )
     before = page.after(datetime, UUID)
     found = await feed.newest_before(reader, wanted, (before[0], before[1]) if before else None, page.rows)
-    rows, following = page.page(found, key=lambda shown: (shown.delivery.created_at, shown.delivery.id))
+    rows, following = page.page(found, key=lambda shown: (shown.delivery.created_at, str(shown.delivery.id)))
     return CursorPage(items=[delivery_view(row) for row in rows], next=following)
 
 
