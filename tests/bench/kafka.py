@@ -29,7 +29,8 @@ async def publish(servers: str, topic: str, records: Sequence[Prepared]) -> None
     await producer.start()
     try:
         sent = [
-            await producer.send(topic, record.value, key=record.key, headers=record.headers) for record in records
+            await producer.send(topic, record.value, key=record.key, headers=record.headers)
+            for record in records
         ]
         await asyncio.gather(*sent)
     finally:
@@ -41,16 +42,12 @@ class Tail:
 
     def __init__(self, servers: str, topic: str) -> None:
         self.topic = topic
-        self.consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+        self.consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, enable_auto_commit=False)
         self.starts: dict[TopicPartition, int] = {}
 
     async def open(self) -> "Tail":
+        """Without a group, a subscription is assigned every partition by the time the consumer has started."""
         await self.consumer.start()
-        numbers = self.consumer.partitions_for_topic(self.topic)
-        while numbers is None:
-            await self.consumer.topics()
-            numbers = self.consumer.partitions_for_topic(self.topic)
-        self.consumer.assign([TopicPartition(self.topic, number) for number in numbers])
         self.starts = await self.consumer.end_offsets(self.consumer.assignment())
         return self
 
@@ -85,3 +82,16 @@ class Tail:
         times = await self.timestamps()
         first = int(len(times) * WARM_FRACTION)
         return (len(times) - first - 1) / max(times[-1] - times[first], 0.001)
+
+
+async def skip(servers: str, topic: str, group: str) -> None:
+    """A group begins behind everything that is in the topic now."""
+    tail = await Tail(servers, topic).open()
+    await tail.close()
+    member = AIOKafkaConsumer(bootstrap_servers=servers, group_id=group, enable_auto_commit=False)
+    await member.start()
+    try:
+        member.assign(list(tail.starts))
+        await member.commit(tail.starts)
+    finally:
+        await member.stop()

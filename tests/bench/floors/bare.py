@@ -5,6 +5,7 @@ Arguments: servers, DSN, input topic, output topic, group, batch size, records t
 
 import asyncio
 import sys
+from typing import Any
 
 import asyncpg
 import uvloop
@@ -51,12 +52,12 @@ async def main(servers: str, dsn: str, source: str, target: str, group: str, bat
     await connection.close()
 
 
-async def produce(producer: AIOKafkaProducer, target: str, partitions: int, records: list) -> None:
-    builders: dict[int, list] = {}
+async def produce(producer: AIOKafkaProducer, target: str, partitions: int, records: list[Any]) -> None:
+    builders: dict[int, list[Any]] = {}
     for record in records:
         number = (murmur2(record.key) & 0x7FFFFFFF) % partitions
         batches = builders.setdefault(number, [producer.create_batch()])
-        message = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
+        message = {"key": record.key, "value": record.value, "timestamp": None, "headers": list(record.headers)}
         if batches[-1].append(**message) is None:
             batches.append(producer.create_batch())
             batches[-1].append(**message)
@@ -65,4 +66,5 @@ async def produce(producer: AIOKafkaProducer, target: str, partitions: int, reco
 
 
 if __name__ == "__main__":
-    uvloop.run(main(*sys.argv[1:6], int(sys.argv[6]), int(sys.argv[7])))
+    servers, dsn, source, target, group, batch, total = sys.argv[1:]
+    uvloop.run(main(servers, dsn, source, target, group, int(batch), int(total)))
