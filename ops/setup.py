@@ -56,7 +56,7 @@ EXPLANATIONS = (
     (
         ("name or service not known", "name resolution", "dns error", "connection refused", "connecterror",
          "connection error", "failed to fetch", "failed to download", "max retries", "timed out", "tunnel",
-         "could not find a version", "failed to resolve", "failed to read coordinate"),
+         "could not find a version", "failed to resolve", "certificate verify failed"),
         "The package registries cannot be reached: check the network (and pip's proxy and index settings) "
         "and run this again.",
     ),
@@ -214,16 +214,19 @@ def remember(part: str, value: str) -> None:
 
 
 def installer_environment() -> Dict[str, str]:
-    """The environment for uv, with the index and the certificates that pip is set up with."""
+    """The environment for uv and jgo, with the index and the certificates that pip is set up with."""
     environment = dict(os.environ, UV_PYTHON_DOWNLOADS="never", UV_LINK_MODE="copy")
     listing = subprocess.run(
         [str(PYTHON), "-m", "pip", "config", "list"], capture_output=True, check=False, timeout=60
     ).stdout.decode("utf-8", "replace")
-    names = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "cert": "SSL_CERT_FILE"}
+    names = {
+        "index-url": ("UV_DEFAULT_INDEX",),
+        "extra-index-url": ("UV_INDEX",),
+        "cert": ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"),
+    }
     for line in listing.splitlines():
         key, _, value = line.partition("=")
-        variable = names.get(key.rpartition(".")[2])
-        if variable:
+        for variable in names.get(key.rpartition(".")[2], ()):
             environment.setdefault(variable, value.strip("'\""))
     return environment
 
@@ -293,10 +296,10 @@ def fetch_kafka() -> None:
     KAFKA_HOME.mkdir(parents=True)
     for name in ("jgo.toml", "jgo.lock.toml"):
         shutil.copy(str(KAFKA_SPECIFICATION / name), str(KAFKA_HOME))
-    command: Command = [VENV / "bin" / "jgo", "--resolver", "python", "--quiet", "sync"]
+    command: Command = [VENV / "bin" / "jgo", "--resolver", "python", "sync"]
     for attempt in range(1, DOWNLOAD_ATTEMPTS + 1):
         try:
-            run("Fetching Apache Kafka", command, folder=KAFKA_HOME)
+            run("Fetching Apache Kafka", command, installer_environment(), KAFKA_HOME)
             break
         except SetupError:
             if attempt == DOWNLOAD_ATTEMPTS:
