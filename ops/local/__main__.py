@@ -94,7 +94,7 @@ def _services(stack: Stack) -> list[tuple[str, str, str, str]]:
     rows = [
         (f"{definition.name}-1", "stopped", "", stack.url(definition.name))
         for definition in SERVICES
-        if f"{definition.name}-1" not in started
+        if definition.is_installed() and f"{definition.name}-1" not in started
     ]
     return sorted(rows + [_service(service) for service in started.values()])
 
