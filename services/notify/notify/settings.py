@@ -86,9 +86,11 @@ class Settings(ChassisSettings):
         return path
 
     @model_validator(mode="after")
-    def _retries_grow(self) -> Self:
+    def _bounds_agree(self) -> Self:
         if self.delivery_retry_seconds > self.delivery_retry_seconds_max:
-            raise ValueError("delivery_retry_seconds is above delivery_retry_seconds_max")
+            raise ValueError("COFFER_DELIVERY_RETRY_SECONDS is above COFFER_DELIVERY_RETRY_SECONDS_MAX")
+        if self.sms_report_seconds < self.sms_validity_minutes * 60:
+            raise ValueError("COFFER_SMS_REPORT_SECONDS ends before COFFER_SMS_VALIDITY_MINUTES")
         return self
 
     @property

@@ -1,0 +1,249 @@
+"""The SMS channel against a real Kannel with its fake SMSC, where they are installed."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
+from uuid import uuid4
+
+import pytest
+from notify.channels.kannel import Gateway, KannelChannel
+from notify.domain.answers import Answer, ReportMeaning, Verdict, gateway_report
+from notify.domain.delivery import Channel, Delivery, State
+from notify.domain.outgoing import Outgoing
+from notify.testing import HOST
+
+NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
+START_SECONDS = 15.0
+FAKE_SMSC = shutil.which("fakesmsc") or "/usr/lib/kannel/test/fakesmsc"
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(
+        not (shutil.which("bearerbox") and shutil.which("smsbox") and Path(FAKE_SMSC).exists()),
+        reason="Kannel is not installed (packages kannel and kannel-extras)",
+    ),
+]
+
+CONFIGURATION = """
+group = core
+admin-port = {admin}
+admin-interface = 127.0.0.1
+admin-password = change-me
+smsbox-port = {smsbox}
+smsbox-interface = 127.0.0.1
+store-type = file
+store-location = {folder}/store
+dlr-storage = spool
+dlr-spool = {folder}/dlr
+
+group = smsc
+smsc = fake
+smsc-id = fake1
+our-host = 127.0.0.1
+port = {smsc}
+connect-allow-ip = 127.0.0.1
+
+group = smsbox
+bearerbox-host = 127.0.0.1
+bearerbox-port = {smsbox}
+smsbox-id = sb1
+sendsms-port = {sendsms}
+sendsms-interface = 127.0.0.1
+http-request-retry = 3
+http-queue-delay = 1
+
+group = sendsms-user
+username = coffer
+password = secret
+max-messages = 10
+concatenation = true
+
+group = sms-service
+keyword = default
+text = none
+max-messages = 0
+"""
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [held.getsockname()[1] for held in sockets]
+    for held in sockets:
+        held.close()
+    return ports
+
+
+class Kannel:
+    """A Kannel of its own: bearerbox, smsbox and a fake SMSC that logs what it receives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.admin, self.smsbox, self.smsc, self.sendsms = free_ports(4)
+        self.configuration = folder / "kannel.conf"
+        for name in ("store", "dlr"):
+            (folder / name).mkdir()
+        (folder / "store").rmdir()
+        ports = {"admin": self.admin, "smsbox": self.smsbox, "smsc": self.smsc, "sendsms": self.sendsms}
+        self.configuration.write_text(CONFIGURATION.format(folder=folder, **ports))
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *command: str) -> None:
+        with (self.folder / f"{Path(command[0]).name}.log").open("wb") as log:
+            self.processes.append(
+                subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=self.folder)
+            )
+
+    async def start_all(self) -> None:
+        self.start("bearerbox", str(self.configuration))
+        await listening(self.smsbox)
+        self.start("smsbox", str(self.configuration))
+        await listening(self.sendsms)
+        await listening(self.smsc)
+        self.start_smsc()
+
+    def start_smsc(self) -> None:
+        self.start(FAKE_SMSC, "-H", HOST, "-r", str(self.smsc), "-m", "0", "1 1 text x")
+
+    def received(self) -> str:
+        return (self.folder / "fakesmsc.log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+async def listening(port: int) -> None:
+    for _ in range(int(START_SECONDS / 0.05)):
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        await asyncio.sleep(0.05)
+    raise TimeoutError(port)
+
+
+@pytest.fixture
+def kannel(tmp_path: Path) -> Iterator[Kannel]:
+    started = Kannel(tmp_path)
+    yield started
+    started.stop()
+
+
+@asynccontextmanager
+async def reports() -> AsyncIterator[tuple[str, list[tuple[int, str]]]]:
+    """The address of a receiver of delivery reports, and what it received: status and reply."""
+    taken: list[tuple[int, str]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        query = parse_qs(urlsplit(head.split(" ")[1]).query)
+        taken.append((int(query["status"][0]), query.get("reply", [""])[0]))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    try:
+        yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}", taken
+    finally:
+        server.close()
+
+
+async def send(kannel: Kannel, report_url: str, text: str, **changes: Any) -> Answer:
+    values: dict[str, Any] = {"password": "secret", "address": "+8613800138000", **changes}
+    gateway = Gateway(
+        url=f"http://{HOST}:{kannel.sendsms}/cgi-bin/sendsms",
+        username="coffer",
+        password=values["password"],
+        sender="Coffer",
+        report_url=report_url,
+        validity_minutes=240,
+        seconds_max=5.0,
+    )
+    delivery = Delivery("A-1", uuid4(), uuid4(), "quota-low-opened", "p-1", Channel.SMS, State.SENDING, NOW)
+    outgoing = Outgoing(
+        delivery=delivery,
+        held_lease=None,
+        lease=uuid4(),
+        claimed_at=NOW,
+        address=values["address"],
+        address_current=True,
+        name="Li",
+        language="en",
+        time_zone="UTC",
+        account_name="",
+        currency=None,
+        episode_id=None,
+        data=b"{}",
+        occurred_at=NOW,
+        report_token="token-1",
+        body=None,
+    )
+    channel = KannelChannel(gateway)
+    try:
+        async with channel.prepare(outgoing) as ready:
+            return await ready.transmit(text.encode())
+    finally:
+        await channel.close()
+
+
+async def until(condition: Any, seconds: float = 15.0) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise TimeoutError
+
+
+async def test_texts_arrive_whole_and_are_reported(kannel: Kannel) -> None:
+    await kannel.start_all()
+    async with reports() as (url, taken):
+        answer = await send(kannel, url, "The available quota is low.")
+        assert (answer.verdict, answer.code) == (Verdict.ACCEPTED, 202)
+        await until(lambda: "The available quota is low." in kannel.received())
+        chinese = await send(kannel, url, "可用额度不足")
+        assert chinese.verdict is Verdict.ACCEPTED
+        await until(lambda: " ucs-2 " in kannel.received())
+        carried = kannel.received().partition(" ucs-2 ")[2].partition(">")[0]
+        assert unquote_to_bytes(carried.replace("+", " ")).decode("utf-16-be") == "可用额度不足"
+        await until(lambda: any(gateway_report(*one).meaning is ReportMeaning.DELIVERED for one in taken))
+    assert "+8613800138000" in kannel.received()
+
+
+async def test_refusals_are_understood(kannel: Kannel) -> None:
+    await kannel.start_all()
+    refused = await send(kannel, "http://127.0.0.1:1", "x", password="wrong")
+    assert (refused.verdict, refused.reason, refused.alarm) == (
+        Verdict.PERMANENT,
+        "authorization-failed",
+        True,
+    )
+    garbage = await send(kannel, "http://127.0.0.1:1", "x", address="nobody")
+    assert (garbage.verdict, garbage.reason) == (Verdict.PERMANENT, "request-refused")
+
+
+async def test_what_is_queued_is_taken_and_what_is_frozen_is_unclear(kannel: Kannel) -> None:
+    kannel.start("bearerbox", str(kannel.configuration))
+    await listening(kannel.smsbox)
+    kannel.start("smsbox", str(kannel.configuration))
+    await listening(kannel.sendsms)
+    queued = await send(kannel, "http://127.0.0.1:1", "waits for its SMSC")
+    assert (queued.verdict, queued.text) == (Verdict.ACCEPTED, "3: Queued for later delivery")
+    smsbox = kannel.processes[1]
+    os.killpg(smsbox.pid, signal.SIGSTOP)
+    assert (await send(kannel, "http://127.0.0.1:1", "frozen")).verdict is Verdict.UNCLEAR
+    os.killpg(smsbox.pid, signal.SIGKILL)
+    for process in kannel.processes[:1]:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert (await send(kannel, "http://127.0.0.1:1", "gone")).reason in ("unreachable", "no-answer")
