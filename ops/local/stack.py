@@ -25,7 +25,7 @@ from ops.local import roles, topics
 from ops.local.errors import DidNotStopError, StackError, last_lines
 from ops.local.external import BROKER_VARIABLE, DATABASE_VARIABLE
 from ops.local.ports import HOST, Ports, require_free
-from ops.local.processes import ManagedProcess, kill_unrecorded, recorded
+from ops.local.processes import MARKER, ManagedProcess, kill_unrecorded, recorded
 from ops.local.secret import secret, write_private
 from ops.local.servers import VARIABLE as KIND_VARIABLE
 from ops.local.servers import servers
@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_DIRECTORY = ROOT / ".local"
 TESTS_DIRECTORY = DEFAULT_DIRECTORY / "tests"
 INFRASTRUCTURE = ("kafka", "postgres", "mail", "sms")
-MIGRATION_SECONDS = 120
+MIGRATION_SECONDS = 300
 SERVICE_STOP_SECONDS = 15.0
 # What a stack makes in its directory; other things there are left alone.
 OWN_NAMES = ("env", "issuer", "kafka", "logs", "mail", "mail-certificate", "postgres", "run", "secrets.json",
@@ -161,20 +161,9 @@ class Stack:
         log_file = self.directory / "logs" / f"{service}-migrate.log"
         log_file.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | self.service_environment(service, "migrate", 0)
-        environment["COFFER_MIGRATION_DSN"] = self.dsn(service, owner=True)
+        environment |= {"COFFER_MIGRATION_DSN": self.dsn(service, owner=True), MARKER: str(self.directory)}
         command = [sys.executable, "-m", definition.module, "migrate"]
-        with log_file.open("wb") as log:
-            result = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                timeout=MIGRATION_SECONDS,
-                check=False,
-            )
-        if result.returncode != 0:
+        if _exit_code(command, environment, log_file) != 0:
             raise StackError(f"The migration of {service} failed; {log_file} says:\n{last_lines(log_file)}")
 
     def migrate_all(self, services: Sequence[str]) -> None:
@@ -191,8 +180,8 @@ class Stack:
     ) -> ServiceProcess:
         """Start one instance of a service and return at once; wait_ready() waits for it.
 
-        argv: what Python runs instead of `-m <service> serve`. port: 0 < port; by default the fixed one
-        for the first instance and a free one for the others.
+        argv: what Python runs instead of `-m <service> serve`. port: by default the fixed one for the
+        first instance and a free one for the others.
         """
         definition = ServiceDefinition(name)
         managed = ManagedProcess(self.directory, f"{name}-{instance}")
@@ -354,6 +343,24 @@ class Stack:
     def _stop_infrastructure(self) -> list[DidNotStopError]:
         own = [server for server in (self.broker, self.database) if server.kind != "external"]
         return stop_all([self.mail.stop, self.sms.stop, *(server.stop for server in own)])
+
+
+def _exit_code(command: Sequence[str], environment: Mapping[str, str], log_file: Path) -> int:
+    """Run a short program to its end; -1 if it takes too long."""
+    with log_file.open("wb") as log:
+        try:
+            return subprocess.run(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                timeout=MIGRATION_SECONDS,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return -1
 
 
 def stop_all(actions: Sequence[Callable[[], object]]) -> list[DidNotStopError]:
