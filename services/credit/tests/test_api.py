@@ -164,10 +164,15 @@ async def test_the_status_tells_what_is_used_available_and_pending(bench: Any, m
         assert (await client.get(f"/profiles/{profile_id}/status")).json() == status
         entries = (await client.get(f"/profiles/{profile_id}/entries?limit=1")).json()
         older = (await client.get(f"/profiles/{profile_id}/entries?cursor={entries['next']}")).json()
+        occupying = (await client.get(f"/profiles/{profile_id}/occupancy")).json()["items"]
     assert (status["pending"]["orders"], status["pending"]["total"]["amount"]) == (1, "50.00")
     assert status["pending"]["oldest"][0]["order_id"] == "O-3"
     assert [row["used_after"]["amount"] for row in entries["items"] + older["items"]] == ["90.00", "60.00"]
     assert entries["items"][0]["permit"] == "within-limit"
+    assert [(row["order_id"], row["occupied"]["amount"], row["settled"]["amount"]) for row in occupying] == [
+        ("O-1", "60.00", "60.00"),
+        ("O-2", "30.00", "0.00"),
+    ]
 
 
 @pytest.mark.parametrize(("limit", "available"), [(None, None), ("unlimited", "unlimited"), (0, "0.00")])

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -184,6 +185,20 @@ async def test_what_cannot_be_checked_is_declined_with_its_reason(
     await bench.play(make.customer_record("C-free"))
     [check] = await bench.checks(make.order(**event))
     assert (check.outcome, codes(check)) == ("declined", [code])
+
+
+async def test_a_decision_on_a_declined_check_is_put_down_and_a_contradiction_reported(
+    bench: Any, make: Any
+) -> None:
+    await bench.managed_customer(make, limit=0)
+    [check] = await bench.checks(make.order())
+    await bench.play(make.decision(check, "declined"))
+    assert [row["outcome"] for row in await bench.rows("select outcome from check_decision")] == ["declined"]
+    await bench.play(make.decision(check, "declined"))
+    await bench.play(make.decision(check, "accepted"))
+    await bench.play(make.decision(replace(check, check_number=2), "declined"))
+    assert await bench.dead_letters() == ["decision-conflict", "unknown-check"]
+    assert await bench.broken() == []
 
 
 async def test_an_order_that_does_not_add_up_is_passed_on_as_declined(bench: Any, make: Any) -> None:

@@ -141,6 +141,16 @@ class OccupancyEntry(BaseModel):
     limit: Money | None
 
 
+class OccupyingOrder(BaseModel):
+    """What one order occupies: the largest of its settled and its undecided checks."""
+
+    source: str
+    order_id: str
+    status: str
+    occupied: Money
+    settled: Money
+
+
 @router.put(
     "/customers/{customer_id}/profiles/{currency}",
     policy=Policy("profile:write", {"credit-manager"}),
@@ -248,6 +258,15 @@ async def profile_entries(profile_id: UUID, page: Page, reader: Reader) -> Curso
     rows = await profiles.entries_after(reader, str(profile_id), page.after(int), page.rows)
     rows, following = page.page(rows, key=lambda row: (row.entry_number,))
     return CursorPage(items=[_entry(row) for row in rows], next=following)
+
+
+@router.get("/profiles/{profile_id}/occupancy", policy=Policy("status:read", READERS))
+async def profile_occupancy(profile_id: UUID, page: Page, reader: Reader) -> CursorPage[OccupyingOrder]:
+    """The orders that make up what the profile has used."""
+    await _known(reader, profile_id)
+    rows = await profiles.occupancy_after(reader, str(profile_id), page.after(str, str), page.rows)
+    rows, following = page.page(rows, key=lambda row: (row.source, row.order_id))
+    return CursorPage(items=[_occupying(row) for row in rows], next=following)
 
 
 @router.get("/profiles/{profile_id}/status", policy=Policy("status:read", READERS))
@@ -358,4 +377,14 @@ def _entry(row: Row[Any]) -> OccupancyEntry:
         used_after=signed(row.used_after_minor, row.currency),
         permit=row.permit,
         limit=Money.of(row.limit_minor, row.currency) if row.limit_minor is not None else None,
+    )
+
+
+def _occupying(row: Row[Any]) -> OccupyingOrder:
+    return OccupyingOrder(
+        source=row.source,
+        order_id=row.order_id,
+        status=row.status,
+        occupied=Money.of(row.occupied_minor, row.currency),
+        settled=Money.of(row.settled_minor, row.currency),
     )

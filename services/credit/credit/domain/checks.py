@@ -23,14 +23,15 @@ RESULT_OF: Final[dict[Enforcement, Result]] = {
     "special-approval": "held",
     "reject": "rejected",
 }
-OUTCOME_OF: Final[dict[Result, CreditOutcome]] = {
-    "passed": "approved",
-    "waived": "approved",
-    "warned": "warned",
-    "held": "pending-approval",
-    "rejected": "declined",
-}
-SEVERITY: Final[tuple[Result, ...]] = ("passed", "waived", "warned", "held", "rejected")
+SEVERITY: Final[dict[Result, int]] = {"passed": 0, "waived": 1, "warned": 2, "held": 3, "rejected": 4}
+OUTCOME_OF: Final[tuple[CreditOutcome, ...]] = (
+    "approved",
+    "approved",
+    "warned",
+    "pending-approval",
+    "declined",
+)
+"""By severity: the most severe metric wins."""
 
 
 @dataclass(slots=True)
@@ -113,26 +114,27 @@ def _measure(order: Order, profiles: Sequence[Profile], occupancy: Occupancy, wa
     worst = 0
     for profile in profiles:
         own = occupancy.occupied(profile.profile_id)
-        delta = max(amount - own, 0)
+        delta = amount - own if amount > own else 0
         if profile.used + delta > MINOR_UNITS_MAX:
             return _overflow(profile, delta)
         verdict.amounts[profile.profile_id] = amount
         verdict.permits[profile.profile_id] = "not-controlled"
         for rule in profile.rules:
-            worst = max(worst, _apply(rule, profile, amount, delta, waivable, verdict))
-    verdict.outcome = OUTCOME_OF[SEVERITY[worst]]
+            severity = SEVERITY[_apply(rule, profile, amount, delta, waivable, verdict)]
+            worst = max(worst, severity)
+    verdict.outcome = OUTCOME_OF[worst]
     return verdict
 
 
-def _apply(rule: Rule, profile: Profile, amount: int, delta: int, waivable: Held, verdict: Verdict) -> int:
-    """Adds one metric to the verdict; returns its severity."""
+def _apply(rule: Rule, profile: Profile, amount: int, delta: int, waivable: Held, verdict: Verdict) -> Result:
+    """Adds one metric to the verdict; returns its result."""
     result = _result(rule, profile, amount, delta, waivable)
     if rule.metric == "credit-limit":
         verdict.permits[profile.profile_id] = _permit(rule, result)
     verdict.metrics.append(_wire(rule, profile, amount, delta, result))
     if result != "passed":
         verdict.reasons.append(_reason(rule, profile, amount, delta, result))
-    return SEVERITY.index(result)
+    return result
 
 
 def _result(rule: Rule, profile: Profile, amount: int, delta: int, waivable: Held) -> Result:

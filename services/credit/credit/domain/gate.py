@@ -7,7 +7,6 @@ for good, check numbers without a gap, and an occupancy that follows what fund-p
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Final
 
 from contracts.order import Order, Reason
@@ -35,7 +34,6 @@ from credit.domain.profiles import CUSTOMER, Entry, Profile, ProfileKey
 PARKED_MAX: Final = 64
 AHEAD_MAX: Final = 1000
 REASON_CHARACTERS_MAX: Final = 1500
-NO_PERMITS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class CreditError(Exception):
@@ -166,9 +164,7 @@ class Gate:
         if verdict.passes:
             order.status = "undecided"
             order.open_check = answer.check_number
-            if verdict.amounts:
-                occupancy, number = order.occupancy, answer.check_number
-                self._move(order, number, lambda: occupancy.add(number, verdict.amounts), verdict.permits)
+            self._occupy(order, answer.check_number, verdict)
         elif verdict.outcome == "pending-approval":
             order.status = "pending"
             order.open_check = answer.check_number
@@ -355,14 +351,19 @@ class Gate:
         self._effect.answers.append(answer)
         return answer
 
-    def _move(
-        self,
-        order: OrderState,
-        check_number: int,
-        move: Callable[[], None],
-        permits: Mapping[str, str] = NO_PERMITS,
-    ) -> None:
-        """Changes what the order occupies, and posts the difference to each profile."""
+    def _occupy(self, order: OrderState, check_number: int, verdict: Verdict) -> None:
+        """Adds an undecided check to what the order occupies; that never lowers it."""
+        for profile_id, amount in verdict.amounts.items():
+            change = amount - order.occupancy.occupied(profile_id)
+            if change > 0:
+                self._post(
+                    order, check_number, self.profiles[profile_id], change, verdict.permits[profile_id]
+                )
+        if verdict.amounts:
+            order.occupancy.add(check_number, verdict.amounts)
+
+    def _move(self, order: OrderState, check_number: int, move: Callable[[], None]) -> None:
+        """Settles, undoes or clears, and posts to each profile what the order occupies less."""
         occupancy = order.occupancy
         before = {
             profile_id: (occupancy.occupied(profile_id), occupancy.settled(profile_id))
@@ -370,16 +371,16 @@ class Gate:
         }
         move()
         self.changes.orders[order.key] = order
-        for profile_id in sorted({*before, *occupancy.profile_ids()}):
-            occupied, settled = before.get(profile_id, (0, 0))
+        for profile_id, (occupied, settled) in before.items():
             profile = self.profiles[profile_id]
             profile.settled += occupancy.settled(profile_id) - settled
             self.changes.profiles[profile_id] = profile
             change = occupancy.occupied(profile_id) - occupied
             if change:
-                self._post(order, check_number, profile, change, permits.get(profile_id, "released"))
+                self._post(order, check_number, profile, change, "released")
 
     def _post(self, order: OrderState, check_number: int, profile: Profile, change: int, permit: str) -> None:
+        self.changes.profiles[profile.profile_id] = profile
         profile.used += change
         profile.entries += 1
         assert 0 <= profile.settled <= profile.used, "what is used covers what is settled"

@@ -27,6 +27,8 @@ class Occupancy:
 
     def occupied(self, profile_id: str) -> int:
         """What the order occupies in a profile at this moment."""
+        if not self.checks:
+            return 0
         undecided = (
             amounts.get(profile_id, 0)
             for number, amounts in self.checks.items()

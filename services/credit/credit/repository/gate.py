@@ -264,7 +264,7 @@ def _profiles(locking: str) -> str:
         select {PROFILE_COLUMNS}, case when object_type = 'customer' then object_id end as of_customer
         from credit_profile
         where profile_id in (select profile_id from wanted)
-        order by profile_id
+        order by credit_profile.profile_id
         {locking})
     select c.customer_id, c.credit_managed, c.active,
            held.profile_id is not null or exists (

@@ -234,6 +234,34 @@ async def entries_after(
     return rows.all()
 
 
+async def occupancy_after(
+    connection: AsyncConnection, profile_id: str, place: tuple[str, str] | None, rows_max: int
+) -> Sequence[Row[Any]]:
+    """The orders that occupy a profile at this moment, and how much each."""
+    rows = await connection.execute(
+        text(
+            """
+            select o.source, o.order_id, s.status, p.currency, max(o.amount_minor) as occupied_minor,
+                   coalesce(max(o.amount_minor) filter (where o.settled), 0) as settled_minor
+            from occupancy o
+            join credit_profile p using (profile_id)
+            join sales_order s using (source, order_id)
+            where o.profile_id = :profile_id and (o.source, o.order_id) > (:after_source, :after_order_id)
+            group by o.source, o.order_id, s.status, p.currency
+            order by o.source, o.order_id
+            limit :rows_max
+            """
+        ),
+        {
+            "profile_id": profile_id,
+            "after_source": place[0] if place else "",
+            "after_order_id": place[1] if place else "",
+            "rows_max": rows_max,
+        },
+    )
+    return rows.all()
+
+
 async def pending_on(
     connection: AsyncConnection, customer: str, currency: str, rows_max: int
 ) -> tuple[int, int, Sequence[Row[Any]]]:

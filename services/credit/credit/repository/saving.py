@@ -88,7 +88,7 @@ SAVE: Final = text(
 
 async def save(connection: AsyncConnection, changes: Changes, now: datetime) -> None:
     """Writes everything that the gate decided in this transaction."""
-    if changes.orders:
+    if changes.orders or changes.decisions:
         await connection.execute(SAVE, {"now": now, **_columns(changes)})
     if changes.parked or changes.unparked or changes.holds or changes.hold_ends:
         await _save_waits(connection, changes, now)
