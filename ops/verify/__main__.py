@@ -5,8 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Final, TypeVar
 
 import typer
@@ -16,7 +15,7 @@ from rich.table import Table
 from ops.local.stack import Stack
 from ops.verify.checks import AGREEMENTS, Evidence, Outcome, run_all
 from ops.verify.log import ends_of, read_log
-from ops.verify.services import SERVICES, ServiceCannotAnswer, Services, from_environment
+from ops.verify.services import SERVICES, ServiceCannotAnswer, Services, from_environment, topics_read_by
 
 TOPICS: Final = (
     "order-submitted",
@@ -36,41 +35,59 @@ VIOLATIONS_SHOWN_MAX: Final = 5
 DRAIN_POLL_SECONDS: Final = 0.5
 
 
-async def wait_until_drained(services: Services, servers: str, seconds: float) -> None:
-    """Returns when every service has read all its partitions, or when the time is over."""
+async def wait_until_drained(services: Services, servers: str, seconds: float) -> bool:
+    """Whether every service has read all its partitions and published all its events within this time."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        positions = _each(services.positions)
-        topics = sorted({topic for places in positions.values() for topic, _ in places})
-        ends = await ends_of(servers, topics)
-        if all(ends.get(place, 0) == at for places in positions.values() for place, at in places.items()):
-            return
+    while not await _is_drained(services, servers):
+        if time.monotonic() > deadline:
+            return False
         await asyncio.sleep(DRAIN_POLL_SECONDS)
+    return True
 
 
-def _each(ask: Callable[[str], T]) -> dict[str, T]:
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(SERVICES, pool.map(ask, SERVICES), strict=True))
+async def _is_drained(services: Services, servers: str) -> bool:
+    """Nothing is on its way: whatever was published meanwhile would have moved an end."""
+    topics = sorted(set(TOPICS).union(*map(topics_read_by, SERVICES)))
+    ends = await ends_of(servers, topics)
+    positions = await _each(services.positions)
+    waiting = await _each(services.waiting)
+    if any(waiting.values()) or not all(
+        _filled(service, known, ends).items() <= ends.items() for service, known in positions.items()
+    ):
+        return False
+    return await ends_of(servers, topics) == ends
+
+
+def _filled(
+    service: str, positions: Mapping[tuple[str, int], int], ends: Mapping[tuple[str, int], int]
+) -> dict[tuple[str, int], int]:
+    """The positions, with 0 for partitions that the service reads and has not begun."""
+    read = topics_read_by(service)
+    return {place: 0 for place in ends if place[0] in read} | dict(positions)
+
+
+async def _each(ask: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+    return dict(zip(SERVICES, await asyncio.gather(*map(ask, SERVICES)), strict=True))
 
 
 async def gather(services: Services, servers: str) -> Evidence:
     """Reads topics and services; nothing may be in flight meanwhile."""
-    positions = _each(services.positions)
-    topics = sorted({topic for places in positions.values() for topic, _ in places} | set(TOPICS))
-    pairs = {side for _, _, *sides in AGREEMENTS for side in sides} | {("credit", "parked-events")}
+    positions = await _each(services.positions)
+    log = await read_log(servers, sorted(set(TOPICS).union(*map(topics_read_by, SERVICES))))
+    pairs = sorted({side for _, _, *sides in AGREEMENTS for side in sides} | {("credit", "parked-events")})
     return Evidence(
-        log=await read_log(servers, topics),
-        positions=positions,
-        dead_letters=_each(services.dead_letters),
-        facts={pair: frozenset(tuple(row) for row in services.facts(*pair)) for pair in sorted(pairs)},
+        log=log,
+        positions={service: _filled(service, known, log.ends) for service, known in positions.items()},
+        dead_letters=await _each(services.dead_letters),
+        facts={pair: frozenset(tuple(row) for row in await services.facts(*pair)) for pair in pairs},
     )
 
 
-def invariants(services: Services) -> list[Outcome]:
+async def invariants(services: Services) -> list[Outcome]:
     """What each service checks in its own database."""
     return [
         Outcome(f"{service}: {check['name']}", check["sentence"], [str(row) for row in check["violations"]])
-        for service, checks in _each(services.invariants).items()
+        for service, checks in (await _each(services.invariants)).items()
         for check in checks
     ]
 
@@ -78,7 +95,7 @@ def invariants(services: Services) -> list[Outcome]:
 async def verify(services: Services, servers: str, seconds: float) -> list[Outcome]:
     """All outcomes, the services' own first."""
     await wait_until_drained(services, servers, seconds)
-    return invariants(services) + run_all(await gather(services, servers))
+    return await invariants(services) + run_all(await gather(services, servers))
 
 
 def show(console: Console, outcomes: list[Outcome]) -> None:

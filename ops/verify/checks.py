@@ -83,7 +83,7 @@ def every_order_event_is_answered(evidence: Evidence) -> Outcome:
     violations = [
         f"{record.topic}/{record.partition}/{record.offset}: order {record.event.order_id!r} revision "
         f"{record.event.order_revision} of {record.event.source!r} has no answer"
-        for topic in ("order-submitted", "order-cancelled")
+        for topic in ("order-submitted", "order-cancelled", "credit.redrive")
         for record in evidence.log.of(topic)
         if isinstance(record.event, OrderSubmitted | OrderCancelled)
         and (record.topic, record.partition, record.offset) not in refused

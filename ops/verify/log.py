@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from contracts.codec import Malformed, decode
+from aiokafka.admin import AIOKafkaAdminClient
+from chassis.errors import Refused
+from chassis.records import RawRecord, read
 from contracts.event import Event
 
 POLL_MILLISECONDS: Final = 1_000
@@ -25,7 +27,7 @@ class Logged:
 
 @dataclass(slots=True)
 class Log:
-    """The decoded records by topic, those that nobody can decode, and where each partition ends."""
+    """The decoded records by topic, those that every reader must refuse, and where each partition ends."""
 
     records: dict[str, list[Logged]] = field(default_factory=dict)
     malformed: list[tuple[str, int, int]] = field(default_factory=list)
@@ -34,33 +36,24 @@ class Log:
     def of(self, topic: str) -> list[Logged]:
         return self.records.get(topic, [])
 
-    def add(self, record: Any) -> None:
-        """Sorts one raw record in."""
-        headers = {
-            name: (value or b"").decode("utf-8", "replace") for name, value in reversed(record.headers)
-        }
+    def add(self, record: RawRecord) -> None:
+        """Sorts one raw record in, read as the services read it."""
         try:
-            event = decode(headers.get("ce_type", ""), record.value or b"")
-        except Malformed:
+            found = read(record, record.topic if record.topic.endswith(".redrive") else "")
+        except Refused:
             self.malformed.append((record.topic, record.partition, record.offset))
             return
-        logged = Logged(
-            event,
-            record.topic,
-            record.partition,
-            record.offset,
-            headers.get("ce_source", ""),
-            headers.get("ce_id", ""),
-        )
+        logged = Logged(found.event, record.topic, record.partition, record.offset, found.source, found.id)
         self.records.setdefault(record.topic, []).append(logged)
 
 
 async def ends_of(servers: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
     """The offset after the last record of every partition of these topics."""
+    places = await _places(servers, topics)
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
     await consumer.start()
     try:
-        return {tuple(place): end for place, end in (await _ends(consumer, topics)).items()}
+        return {tuple(place): end for place, end in (await consumer.end_offsets(places)).items()}
     finally:
         await consumer.stop()
 
@@ -68,14 +61,15 @@ async def ends_of(servers: str, topics: Sequence[str]) -> dict[tuple[str, int], 
 async def read_log(servers: str, topics: Sequence[str]) -> Log:
     """Reads the topics from their first record to where they ended when the reading began."""
     log = Log()
+    places = await _places(servers, topics)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=servers, enable_auto_commit=False, isolation_level="read_committed"
     )
     await consumer.start()
     try:
-        ends = await _ends(consumer, topics)
+        ends = await consumer.end_offsets(places)
         log.ends = {tuple(place): end for place, end in ends.items()}
-        consumer.assign(list(ends))
+        consumer.assign(places)
         await consumer.seek_to_beginning()
         while not await _reached(consumer, ends):
             for records in (await consumer.getmany(timeout_ms=POLL_MILLISECONDS)).values():
@@ -86,16 +80,20 @@ async def read_log(servers: str, topics: Sequence[str]) -> Log:
     return log
 
 
-async def _ends(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> dict[TopicPartition, int]:
-    existing = await consumer.topics()
-    places = [
-        TopicPartition(topic, number)
-        for topic in topics
-        if topic in existing
-        for number in consumer.partitions_for_topic(topic) or ()
+async def _places(servers: str, topics: Sequence[str]) -> list[TopicPartition]:
+    """The partitions of those topics that exist."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(entry["topic"], partition["partition"])
+        for entry in described
+        if not entry["error_code"]
+        for partition in entry["partitions"]
     ]
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
-    return ends
 
 
 async def _reached(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:

@@ -1,64 +1,104 @@
-"""What the services say of themselves, by their own command lines; nobody else reads their databases."""
+"""What the services say of themselves: the checks and facts of each one's page, asked of its own database.
 
+The SQL is the service's own, as in its commands `verify` and `facts`; it runs in this process, because five
+interpreters started anew for every question would cost more than all the questions.
+"""
+
+import importlib
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-SECONDS_MAX: Final = 600
+from chassis.command_line import OWN_FACTS
+from chassis.database import Database
+from chassis.invariants import run_checks
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from chassis import Service
+
 SERVICES: Final = ("fund-pool", "credit", "cashplan", "sharing", "notify")
+WAITING: Final = "select count(*) from outbox"
 
 
 class ServiceCannotAnswer(Exception):
-    """A service's command failed; says which and why."""
+    """A service's database or page did not answer a question; says which and why."""
 
-    def __init__(self, service: str, command: str, output: str) -> None:
+    def __init__(self, service: str, question: str, why: str) -> None:
         self.service = service
-        last = output.strip().splitlines()[-1:] or ["it said nothing"]
-        super().__init__(f"{service} could not answer `{command}`: {last[0]}")
+        first = why.strip().splitlines()[:1] or ["it said nothing"]
+        super().__init__(f"{service} could not answer `{question}`: {first[0][:300]}")
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The five services' commands, run with each one's own database."""
+    """The five services' pages, each asked with its own database."""
 
     dsn_of: Mapping[str, str]
 
-    def invariants(self, service: str) -> list[dict[str, Any]]:
+    async def invariants(self, service: str) -> list[dict[str, Any]]:
         """Its own invariants: name, sentence and violations of each."""
-        result = self._run(service, "verify")
-        if result.returncode not in (0, 1) or not result.stdout.strip():
-            raise ServiceCannotAnswer(service, "verify", result.stderr)
-        checks: list[dict[str, Any]] = json.loads(result.stdout.strip().splitlines()[-1])["checks"]
-        return checks
+        async with self._asked(service, "verify") as database:
+            findings = await run_checks(database, page(service).all_checks)
+        return [
+            {"name": finding.check.name, "sentence": finding.check.sentence, "violations": finding.rows}
+            for finding in findings
+        ]
 
-    def facts(self, service: str, name: str) -> list[list[Any]]:
-        """The rows of one of its facts."""
-        result = self._run(service, "facts", name)
-        if result.returncode != 0:
-            raise ServiceCannotAnswer(service, f"facts {name}", result.stderr)
-        return [json.loads(line) for line in result.stdout.splitlines()]
+    async def facts(self, service: str, name: str) -> list[list[Any]]:
+        """The rows of one of its facts, as its command would print them."""
+        known = {**OWN_FACTS, **page(service).facts}
+        if name not in known:
+            raise ServiceCannotAnswer(service, f"facts {name}", "its page states no such fact")
+        async with self._asked(service, f"facts {name}") as database:
+            return await _rows(database, known[name])
 
-    def dead_letters(self, service: str) -> frozenset[tuple[str, int, int]]:
+    async def dead_letters(self, service: str) -> frozenset[tuple[str, int, int]]:
         """The coordinates of its dead letters."""
-        return frozenset((row[0], row[1], row[2]) for row in self.facts(service, "dead-letters"))
+        rows = await self.facts(service, "dead-letters")
+        return frozenset((topic, partition, offset) for topic, partition, offset in rows)
 
-    def positions(self, service: str) -> dict[tuple[str, int], int]:
-        return {(row[0], row[1]): row[2] for row in self.facts(service, "positions")}
+    async def positions(self, service: str) -> dict[tuple[str, int], int]:
+        """The offset after the last record that it has applied, for each partition it has begun."""
+        rows = await self.facts(service, "positions")
+        return {(topic, partition): offset for topic, partition, offset in rows}
 
-    def _run(self, service: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"COFFER_DATABASE_DSN": self.dsn_of[service]}
-        return subprocess.run(
-            [sys.executable, "-m", service.replace("-", "_"), *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_MAX,
-            check=False,
-        )
+    async def waiting(self, service: str) -> int:
+        """How many of its events wait to be published."""
+        async with self._asked(service, "outbox") as database:
+            return int((await _rows(database, WAITING))[0][0])
+
+    @asynccontextmanager
+    async def _asked(self, service: str, question: str) -> AsyncIterator[Database]:
+        database = Database(self.dsn_of[service], application_name=f"{service}-verify", connections_max=2)
+        try:
+            yield database
+        except (SQLAlchemyError, OSError) as error:
+            raise ServiceCannotAnswer(service, question, str(error)) from error
+        finally:
+            await database.close()
+
+
+async def _rows(database: Database, sql: str) -> list[list[Any]]:
+    async with database.reader() as connection:
+        rows = (await connection.execute(text(sql))).all()
+    answered: list[list[Any]] = json.loads(json.dumps([list(row) for row in rows], default=str))
+    return answered
+
+
+def page(service: str) -> Service:
+    """The service on one page, as its app.py declares it."""
+    app = importlib.import_module(f"{service.replace('-', '_')}.app")
+    found: Service = app.service
+    return found
+
+
+def topics_read_by(service: str) -> frozenset[str]:
+    """The topics that a service consumes, its own redrive topic among them."""
+    topics = {topic for entry in page(service).subscriptions for topic in entry.topics}
+    return frozenset(topics | {f"{service}.redrive"})
 
 
 def from_environment(environment: Mapping[str, str]) -> Services:
