@@ -42,7 +42,8 @@ REPORT_TEXTS = {
     8: "ACK/",
     16: "NACK/Rejected",
 }
-NUMBER = re.compile(r"\+?[0-9]{3,20}")
+NUMBER = re.compile(r"[0-9+-]+")
+CODINGS = ("0", "1", "2")
 
 logger = logging.getLogger("coffer.sms")
 
@@ -54,12 +55,17 @@ class Submission:
     username: str
     password: str
     sender: str
-    receivers: tuple[str, ...]
+    receivers: tuple[str, ...] | None
     text: str
     coding: str
     report_mask: int
     report_url: str
     validity: str
+
+    @property
+    def is_addressed(self) -> bool:
+        """Whether every receiver looks like a number."""
+        return all(NUMBER.fullmatch(receiver) for receiver in self.receivers or ())
 
 
 def from_query(parameters: Mapping[str, str]) -> Submission:
@@ -84,7 +90,7 @@ def _submission(values: Mapping[str, str], text: str) -> Submission:
         username=values.get("username", values.get("user", "")),
         password=values.get("password", values.get("pass", "")),
         sender=values.get("from", ""),
-        receivers=tuple(values.get("to", "").split()),
+        receivers=tuple(values["to"].split()) if "to" in values else None,
         text=text,
         coding=values.get("coding", "0"),
         report_mask=int(mask) if mask.isdecimal() else 0,
@@ -108,7 +114,7 @@ class Gateway:
         refusal = self._refusal(submission)
         if refusal is not None:
             return refusal
-        fault = self.faults.take("send", " ".join(submission.receivers))
+        fault = self.faults.take("send", " ".join(submission.receivers or ()))
         if fault is None or not fault.refuses:
             self._accept(submission, fault)
         if fault is not None:
@@ -119,17 +125,20 @@ class Gateway:
         known = submission.username == USERNAME
         if not known or not secrets.compare_digest(submission.password.encode(), self.password.encode()):
             return _answer("403 Authorization failed for sendsms")
-        if not submission.receivers:
-            return _answer("400 Missing receiver number, rejected")
-        if not all(NUMBER.fullmatch(receiver) for receiver in submission.receivers):
-            return _answer("400 Garbage 'to' field, rejected.")
-        if not submission.sender:
-            return _answer("400 Sender missing and no global set, rejected")
+        for is_wrong, sentence in (
+            (submission.receivers is None, "Missing receiver number, rejected"),
+            (submission.receivers == (), "Empty receiver number not allowed, rejected"),
+            (not submission.sender, "Sender missing and no global set, rejected"),
+            (submission.coding not in CODINGS, "Coding field misformed, rejected"),
+            (not submission.is_addressed, "Number(s) has/have been denied by white- and/or black-lists."),
+        ):
+            if is_wrong:
+                return _answer(f"400 {sentence}")
         return None
 
     def _accept(self, submission: Submission, fault: Fault | None) -> None:
         carried = carry(submission.text, submission.coding, PARTS_MAX)
-        for receiver in submission.receivers:
+        for receiver in submission.receivers or ():
             self.journal.append(
                 {
                     "number": len(self.journal.records) + 1,
