@@ -20,5 +20,6 @@ service = Service(
     timers={REMINDER: handlers.remind},
     jobs=(jobs.keep_months_ahead,),
     checks=invariants.CHECKS,
+    facts=invariants.FACTS,
     settings=Settings,
 )

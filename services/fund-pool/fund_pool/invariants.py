@@ -219,6 +219,19 @@ REMINDERS_SET: Final = Check(
     """,
 )
 
+EVERY_EPISODE_OPENED: Final = Check(
+    "episodes-told",
+    "Every episode was told of when it opened and, where it was resolved, when it ended.",
+    """
+    select e.account, e.currency, e.episode_id, e.ending from quota_episode e
+    where not exists (select from quota_notice n where n.account = e.account and n.currency = e.currency
+                      and n.episode_id = e.episode_id and n.kind = 'opened')
+       or (e.ending is not distinct from 'resolved')
+          <> exists (select from quota_notice n where n.account = e.account and n.currency = e.currency
+                     and n.episode_id = e.episode_id and n.kind = 'resolved')
+    """,
+)
+
 CHECKS: Final = (
     BALANCED,
     BALANCES_FOLD,
@@ -235,4 +248,22 @@ CHECKS: Final = (
     ONE_EPISODE,
     EPISODES_CONSISTENT,
     REMINDERS_SET,
+    EVERY_EPISODE_OPENED,
 )
+
+FACTS: Final = {
+    "accepted-orders": """
+        select source, order_id, currency, total from order_state where status = 'accepted'
+    """,
+    "expected-receipts": """
+        select o.source, o.order_id, o.currency, o.total - coalesce(c.paid, 0) as amount, o.due_date
+        from order_state o
+        left join lateral (
+            select sum(cast(line ->> 3 as bigint)) as paid
+            from jsonb_array_elements(cast(convert_from(o.payments, 'UTF8') as jsonb)) as line
+            where line ->> 1 = 'cash') c on true
+        where o.status = 'accepted' and o.total > coalesce(c.paid, 0)
+    """,
+    "quota-notices": "select cast(episode_id as text), kind, reminder_number from quota_notice",
+    "relationships": "select relationship_id, state from relationship",
+}

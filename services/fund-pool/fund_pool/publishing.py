@@ -9,19 +9,21 @@ from contracts.money import Money, SignedMoney
 from chassis import UnitOfWork
 from contracts import BalanceChanged, QuotaLow
 from contracts import quota_low as contract
-from fund_pool.domain.ledger import Entry, Posting, entry_id
-from fund_pool.domain.pool import Pool, Posted
+from fund_pool.domain.ledger import Entry, entry_id
+from fund_pool.domain.pool import FundAccount, Pool, Posted
 from fund_pool.domain.quota import Notice, QuotaTerms, Watch
 
 REMINDER: Final = "quota-reminder"
 
 
 def publish(work: UnitOfWork, posted: Posted, pool: Pool, cause: CausedBy | None = None) -> None:
-    """Publishes an entry's movements and what followed from them for the quota."""
-    entry = posted.entry
-    for posting in entry.postings:
-        if posting.bucket == "balance":
-            work.emit(_balance_changed(entry, posting), cause)
+    """Publishes an entry, right after it was posted: its fund accounts, and what followed for the quota.
+
+    A fund account whose line alone has changed is told of with a change of 0, so that the entry numbers
+    that go out have no gap.
+    """
+    for account_type, currency in _fund_accounts(posted.entry):
+        work.emit(_balance_changed(posted.entry, pool.fund_accounts[account_type, currency]), cause)
     publish_notices(work, posted.notices, pool, cause)
 
 
@@ -30,7 +32,7 @@ def publish_notices(
 ) -> None:
     """Publishes notices of low quota and sets or cancels the reminder accordingly."""
     for notice in notices:
-        work.emit(_quota_low(work, notice, pool.account), cause)
+        work.emit(_quota_low(notice, pool.account), cause)
         work.count("quota-low", notice.kind)
         schedule_reminder(work, pool.account, pool.watches[notice.currency], cause)
 
@@ -68,7 +70,7 @@ def terms_told(terms: QuotaTerms, currency: str) -> contract.QuotaTerms:
     )
 
 
-def _quota_low(work: UnitOfWork, notice: Notice, account: str) -> QuotaLow:
+def _quota_low(notice: Notice, account: str) -> QuotaLow:
     return QuotaLow(
         account=account,
         currency=notice.currency,
@@ -78,21 +80,32 @@ def _quota_low(work: UnitOfWork, notice: Notice, account: str) -> QuotaLow:
         quota=SignedMoney.of(notice.terms.quota, notice.currency),
         threshold=Money.of(notice.threshold, notice.currency),
         terms=terms_told(notice.terms, notice.currency),
-        occurred_at=work.now,
+        occurred_at=notice.occurred_at,
     )
 
 
-def _balance_changed(entry: Entry, posting: Posting) -> BalanceChanged:
-    assert posting.after is not None
+def _fund_accounts(entry: Entry) -> Iterable[tuple[str, str]]:
+    """The fund accounts of an entry, each once."""
+    purses = (posting for posting in entry.postings if posting.bucket != "internal")
+    return dict.fromkeys((posting.account_type, posting.currency) for posting in purses)
+
+
+def _balance_changed(entry: Entry, purse: FundAccount) -> BalanceChanged:
+    change = sum(
+        posting.amount
+        for posting in entry.postings
+        if posting.bucket == "balance"
+        and (posting.account_type, posting.currency) == (purse.type.code, purse.currency)
+    )
     return BalanceChanged(
         account=entry.account,
-        account_type=posting.account_type,
+        account_type=purse.type.code,
         entry_id=str(entry_id(entry.account, entry.number)),
         entry_number=entry.number,
         document_type=entry.document.type,
         document_id=entry.document.reference,
-        change=SignedMoney.of(posting.amount, posting.currency),
-        balance=SignedMoney.of(posting.after, posting.currency),
+        change=SignedMoney.of(change, purse.currency),
+        balance=SignedMoney.of(purse.balance, purse.currency),
         effective_date=entry.effective_date,
         posted_at=entry.posted_at,
     )

@@ -218,6 +218,19 @@ quota_episode = Table(
     Column("ending", Text),
 )
 
+quota_notice = Table(
+    "quota_notice",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("episode_id", Uuid, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("reminder_number", Integer, primary_key=True),
+    Column("quota", BigInteger, nullable=False),
+    Column("threshold", BigInteger, nullable=False),
+    Column("occurred_at", MOMENT, nullable=False),
+)
+
 opening_import = Table(
     "opening_import",
     METADATA,

@@ -1,13 +1,13 @@
 """What fund-pool's tests say events and pools with: short names, amounts as people write them."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
 
 import pytest
+from chassis.invariants import run_checks
 from chassis.testing import Harness
 from contracts.event import Event
 from contracts.master_data_changed import Account, Organisation, UserRight
@@ -217,4 +217,17 @@ def make() -> Maker:
 async def harness(postgres_dsn: str) -> AsyncIterator[Harness]:
     async with Harness(service, postgres_dsn) as running:
         yield running
-        await asyncio.sleep(0)
+
+
+Broken = Callable[[], Awaitable[list[str]]]
+
+
+@pytest.fixture
+def broken(harness: Harness) -> Broken:
+    """What `verify` would say is broken."""
+
+    async def found() -> list[str]:
+        findings = await run_checks(harness.context.database, service.all_checks)
+        return [f"{one.check.name}: {one.rows}" for one in findings if not one.holds]
+
+    return found

@@ -5,7 +5,7 @@ import io
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
-from chassis.http import Page, Policy, Problem, Reader, Work
+from chassis.http import Now, Page, Policy, Problem, Reader, Work
 from contracts.money import Money, SignedMoney, decimal_string
 from contracts.text import Code, CurrencyCode, Id
 from fastapi import Depends, Query, Response
@@ -160,6 +160,7 @@ class Statement(BaseModel):
 
 
 def asked_period(
+    now: Now,
     account: str,
     account_type: Annotated[Code, Query(examples=["cash"])],
     currency: Annotated[CurrencyCode, Query(examples=["CNY"])],
@@ -168,7 +169,7 @@ def asked_period(
 ) -> Period:
     """The span of a statement; by default everything until now."""
     begin = zoned(since, "since") if since is not None else EARLIEST
-    end = zoned(until, "until") if until is not None else datetime.now(UTC)
+    end = zoned(until, "until") if until is not None else now
     if end < begin:
         raise Problem.invalid([{"field": "until", "message": "must not be before since"}])
     return Period(account, account_type, currency, begin, end)
@@ -196,6 +197,7 @@ async def read_account(account: Id, reader: Reader) -> AccountView:
 async def read_balances(
     account: Id,
     reader: Reader,
+    now: Now,
     as_of: Annotated[datetime | None, Query(description="A moment of posting time; default now.")] = None,
 ) -> Balances:
     """Every fund account of an account, now or as it stood at a moment."""
@@ -204,7 +206,7 @@ async def read_balances(
     found = await statement_rows.balances(reader, account, moment)
     return Balances(
         account=account,
-        as_of=moment or datetime.now(UTC),
+        as_of=moment or now,
         fund_accounts=[_balance_view(row) for row in found],
     )
 

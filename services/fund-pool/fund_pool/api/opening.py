@@ -1,12 +1,12 @@
 """Opening balance imports: one person drafts, the preview shows each row's fate, another person posts."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from secrets import token_bytes
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from chassis.http import CurrentPrincipal, CursorPage, FieldError, Page, Policy, Problem, Reader, Work
+from chassis.http import CurrentPrincipal, CursorPage, FieldError, Now, Page, Policy, Problem, Reader, Work
 from contracts.money import Amount, Money
 from contracts.text import Code, CurrencyCode, Id
 from pydantic import BaseModel, ConfigDict, Field
@@ -149,17 +149,17 @@ async def read_imports(reader: Reader, page: Page) -> CursorPage[HeadingView]:
 
 
 @opening.get("/opening-balance-imports/{import_id}", policy=Policy("opening-balance:read", FINANCE))
-async def read_import(import_id: UUID, reader: Reader) -> ImportView:
+async def read_import(import_id: UUID, reader: Reader, now: Now) -> ImportView:
     """An import; the preview of a draft is that of now."""
     found = await _import_or_404(reader, import_id)
-    return _view(found, await _fates(reader, found, datetime.now(UTC)))
+    return _view(found, await _fates(reader, found, now))
 
 
 @opening.get("/opening-balance-imports/{import_id}/rows", policy=Policy("opening-balance:read", FINANCE))
-async def read_rows(import_id: UUID, reader: Reader, page: Page) -> CursorPage[RowView]:
+async def read_rows(import_id: UUID, reader: Reader, now: Now, page: Page) -> CursorPage[RowView]:
     """Each row of an import with its fate."""
     found = await _import_or_404(reader, import_id)
-    judged = await _fates(reader, found, datetime.now(UTC))
+    judged = await _fates(reader, found, now)
     after = page.after(int)
     start = after[0] if after else 0
     rows, following = page.page(judged[start : start + page.rows], lambda fate: (fate.row.number,))

@@ -69,7 +69,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What people are told about an episode."""
+    """What people are told about an episode, and when."""
 
     kind: NoticeKind
     currency: str
@@ -77,16 +77,21 @@ class Notice:
     reminder_number: int
     threshold: int
     terms: QuotaTerms
+    occurred_at: datetime
 
 
 @dataclass(slots=True)
 class Watch:
-    """The alert of one (account, currency) with its open episode and those that changed since it was loaded."""
+    """The alert of one (account, currency) with its open episode.
+
+    `changed` and `notices`: the episodes that changed and what was told since it was loaded.
+    """
 
     currency: str
     alert: Alert
     episode: Episode | None = None
     changed: list[Episode] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
 
     def after_change(self, before: int, terms: QuotaTerms, now: datetime, episode_id: UUID) -> Notice | None:
         """What follows from a change of the quota: an episode opens or is resolved."""
@@ -95,7 +100,7 @@ class Watch:
         if self.episode is None and terms.quota < self.alert.threshold:
             self.episode = Episode(episode_id, now)
             self.changed.append(self.episode)
-            return self._notice("opened", self.episode, terms)
+            return self._notice("opened", self.episode, terms, now)
         return self._resolved(terms, now)
 
     def after_alert_change(self, alert: Alert, terms: QuotaTerms, now: datetime) -> Notice | None:
@@ -114,14 +119,14 @@ class Watch:
         self._touch(episode)
         if terms.quota >= self.alert.threshold:
             return None
-        return self._notice("reminder", episode, terms)
+        return self._notice("reminder", episode, terms, now)
 
     def _resolved(self, terms: QuotaTerms, now: datetime) -> Notice | None:
         episode = self.episode
         if episode is None or terms.quota < self.alert.resolved_from:
             return None
         self._end(episode, now, "resolved")
-        return self._notice("resolved", episode, terms)
+        return self._notice("resolved", episode, terms, now)
 
     def _end(self, episode: Episode, now: datetime, ending: Ending) -> None:
         self.episode = None
@@ -133,7 +138,8 @@ class Watch:
         if episode not in self.changed:
             self.changed.append(episode)
 
-    def _notice(self, kind: NoticeKind, episode: Episode, terms: QuotaTerms) -> Notice:
-        return Notice(
-            kind, self.currency, episode.episode_id, episode.reminder_number, self.alert.threshold, terms
-        )
+    def _notice(self, kind: NoticeKind, episode: Episode, terms: QuotaTerms, now: datetime) -> Notice:
+        number = 0 if kind == "opened" else episode.reminder_number
+        notice = Notice(kind, self.currency, episode.episode_id, number, self.alert.threshold, terms, now)
+        self.notices.append(notice)
+        return notice

@@ -48,7 +48,13 @@ PARTS: Final = """
             cast(:episode_opened as timestamptz[]), cast(:episode_reminders as int[]),
             cast(:episode_ended as timestamptz[]), cast(:episode_endings as text[]))
         on conflict (account, currency, episode_id) do update
-        set reminder_number = excluded.reminder_number, ended_at = excluded.ended_at, ending = excluded.ending)
+        set reminder_number = excluded.reminder_number, ended_at = excluded.ended_at, ending = excluded.ending),
+    notices as (
+        insert into quota_notice (account, currency, episode_id, kind, reminder_number, quota, threshold, occurred_at)
+        select * from unnest(
+            cast(:notice_accounts as text[]), cast(:notice_currencies as text[]), cast(:notice_episodes as uuid[]),
+            cast(:notice_kinds as text[]), cast(:notice_reminders as int[]), cast(:notice_quotas as bigint[]),
+            cast(:notice_thresholds as bigint[]), cast(:notice_times as timestamptz[])))
 """
 
 SAVE: Final = text(f"with {PARTS} select 1")
@@ -69,6 +75,7 @@ def parameters(pools: Sequence[Pool], now: datetime) -> dict[str, Any]:
         **_moved(pools),
         **_opened(pools),
         **_episodes(pools),
+        **_notices(pools),
     }
 
 
@@ -206,5 +213,36 @@ def _episodes(pools: Sequence[Pool]) -> dict[str, list[Any]]:
             for pool in pools
             for watch in pool.watches.values()
             for episode in watch.changed
+        ),
+    )
+
+
+def _notices(pools: Sequence[Pool]) -> dict[str, list[Any]]:
+    names = (
+        "notice_accounts",
+        "notice_currencies",
+        "notice_episodes",
+        "notice_kinds",
+        "notice_reminders",
+        "notice_quotas",
+        "notice_thresholds",
+        "notice_times",
+    )
+    return columns(
+        names,
+        (
+            (
+                pool.account,
+                notice.currency,
+                notice.episode_id,
+                notice.kind,
+                notice.reminder_number,
+                notice.terms.quota,
+                notice.threshold,
+                notice.occurred_at,
+            )
+            for pool in pools
+            for watch in pool.watches.values()
+            for notice in watch.notices
         ),
     )

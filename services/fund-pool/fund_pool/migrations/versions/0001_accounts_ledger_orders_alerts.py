@@ -215,6 +215,19 @@ ALERTS_AND_OPENING = (
         check ((ended_at is null) = (ending is null))
     )
     """,
+    """
+    create table quota_notice (
+        account text not null,
+        currency text not null,
+        episode_id uuid not null,
+        kind text not null check (kind in ('opened', 'reminder', 'resolved', 'superseded')),
+        reminder_number integer not null check (reminder_number between 0 and 5),
+        quota bigint not null,
+        threshold bigint not null,
+        occurred_at timestamptz not null,
+        primary key (account, currency, episode_id, kind, reminder_number)
+    )
+    """,
     "create unique index quota_episode_open on quota_episode (account, currency) where ended_at is null",
     """
     create table opening_import (
