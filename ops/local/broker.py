@@ -75,10 +75,14 @@ class NativeBroker:
     def is_alive(self) -> bool:
         return self.managed.is_alive()
 
-    def start(self) -> None:
+    def require_ports(self) -> None:
         if not self.is_alive():
             require_free(self.ports.kafka, "Kafka", "kafka")
             require_free(self.ports.kafka_controller, "Kafka's controller", "kafka_controller")
+
+    def start(self) -> None:
+        if not self.is_alive():
+            self.require_ports()
             self._write_properties()
             self._format_once()
             command = [*java("-Xmx512m", *self._logging_options()), "kafka.Kafka", str(self._properties)]

@@ -105,10 +105,14 @@ class ContainerBroker:
     def is_alive(self) -> bool:
         return self.part.is_running()
 
+    def require_ports(self) -> None:
+        if self.part.container is None:
+            require_free(self.ports.kafka, "Kafka", "kafka")
+
     def start(self) -> None:
         container = self.part.container
         if container is None:
-            require_free(self.ports.kafka, "Kafka", "kafka")
+            self.require_ports()
             self.part.run(self._new(), self.ports.kafka, 9092)
         elif container.status != "running":
             container.start()
@@ -185,10 +189,14 @@ class ContainerDatabase:
     def is_alive(self) -> bool:
         return self.part.is_running()
 
+    def require_ports(self) -> None:
+        if self.part.container is None:
+            require_free(self.ports.postgres, "PostgreSQL", "postgres")
+
     def start(self) -> None:
         container = self.part.container
         if container is None:
-            require_free(self.ports.postgres, "PostgreSQL", "postgres")
+            self.require_ports()
             self.part.run(self._new(), self.ports.postgres, 5432)
         elif container.status != "running":
             container.start()

@@ -75,9 +75,13 @@ class NativeDatabase:
     def is_alive(self) -> bool:
         return self.managed.is_alive()
 
-    def start(self) -> None:
+    def require_ports(self) -> None:
         if not self.is_alive():
             require_free(self.ports.postgres, "PostgreSQL", "postgres")
+
+    def start(self) -> None:
+        if not self.is_alive():
+            self.require_ports()
             data = self._prepared_data()
             self._clear_leftovers(data)
             self._configure(data)

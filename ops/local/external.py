@@ -21,6 +21,9 @@ class ExternalBroker:
     def bootstrap_servers(self) -> str:
         return os.environ[BROKER_VARIABLE]
 
+    def require_ports(self) -> None:
+        """It has its ports already."""
+
     def start(self) -> None:
         try:
             wait_until(self.is_alive, ANSWER_SECONDS, "An answer of the broker")
@@ -47,6 +50,9 @@ class ExternalDatabase:
     @property
     def admin_dsn(self) -> str:
         return os.environ[DATABASE_VARIABLE]
+
+    def require_ports(self) -> None:
+        """It has its ports already."""
 
     def start(self) -> None:
         try:

@@ -14,6 +14,9 @@ class Broker(Protocol):
     def kind(self) -> str:
         """How it runs: native, docker or external."""
 
+    def require_ports(self) -> None:
+        """Refuse, naming the holder, if it does not run and its ports are taken."""
+
     def start(self) -> None:
         """Start it where it does not run, and return when it answers."""
 
@@ -37,6 +40,9 @@ class Database(Protocol):
     @property
     def kind(self) -> str:
         """How it runs: native, docker or external."""
+
+    def require_ports(self) -> None:
+        """Refuse, naming the holder, if it does not run and its port is taken."""
 
     def start(self) -> None:
         """Start it where it does not run, and return when it answers."""

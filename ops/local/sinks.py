@@ -131,11 +131,16 @@ class MailServer(Sink):
         journal_file = directory / "mail" / "index.ndjson"
         super().__init__(ManagedProcess(directory, "mail"), ports.mailbox, journal_file)
 
-    def start(self) -> None:
-        """Start it where it does not run, and return when it answers."""
+    def require_ports(self) -> None:
+        """Refuse, naming the holder, if it does not run and its ports are taken."""
         if not self.is_alive():
             require_free(self.smtp_port, "the mail server", "smtp")
             require_free(self.http_port, "the mail server's mailbox", "mailbox")
+
+    def start(self) -> None:
+        """Start it where it does not run, and return when it answers."""
+        if not self.is_alive():
+            self.require_ports()
             make_certificate(self.managed.directory)
             secret(self.managed.directory, "smtp")
             self._start("ops.local.mail", str(self.smtp_port), str(self.http_port))
@@ -163,10 +168,15 @@ class SmsGateway(Sink):
     def __init__(self, directory: Path, ports: Ports) -> None:
         super().__init__(ManagedProcess(directory, "sms"), ports.sms, directory / "sms.ndjson")
 
+    def require_ports(self) -> None:
+        """Refuse, naming the holder, if it does not run and its port is taken."""
+        if not self.is_alive():
+            require_free(self.http_port, "the SMS gateway", "sms")
+
     def start(self) -> None:
         """Start it where it does not run, and return when it answers."""
         if not self.is_alive():
-            require_free(self.http_port, "the SMS gateway", "sms")
+            self.require_ports()
             secret(self.managed.directory, "sms")
             self._start("ops.local.sms", str(self.http_port))
         self._wait_ready()

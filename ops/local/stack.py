@@ -125,10 +125,11 @@ class Stack:
         """Start what does not run, and return when every installed service is ready."""
         with self._alone():
             self._say_leftovers()
+            installed = [service.name for service in SERVICES if service.is_installed()]
+            self._require_ports(installed)
             self.start_infrastructure()
             self._timed("The topics are there", self.create_topics)
             self._timed("The databases are there", self.create_databases)
-            installed = [service.name for service in SERVICES if service.is_installed()]
             self._timed("The databases have their tables", lambda: self.migrate_all(installed))
             self._timed("The services are ready", lambda: self.start_services(installed))
             self.write_environment_file()
@@ -196,10 +197,8 @@ class Stack:
 
     def start_services(self, names: Sequence[str]) -> list[ServiceProcess]:
         """Start the first instance of each service that does not run, and wait until all are ready."""
-        alive = {service.name for service in self.services() if service.is_alive()}
-        for name in names:
-            if f"{name}-1" not in alive:
-                self.start_service(name)
+        for name in self._not_running(names):
+            self.start_service(name)
         started = [ServiceProcess(ManagedProcess(self.directory, f"{name}-1")) for name in names]
         together(*(service.wait_ready for service in started))
         return started
@@ -315,6 +314,18 @@ class Stack:
         kind = kinds.pop() if len(kinds) == 1 else "auto"
         state = {"kind": kind, "ports": asdict(self.ports)}
         write_private(self.directory / "stack.json", json.dumps(state, indent=2))
+
+    def _not_running(self, names: Sequence[str]) -> list[str]:
+        alive = {service.name for service in self.services() if service.is_alive()}
+        return [name for name in names if f"{name}-1" not in alive]
+
+    def _require_ports(self, names: Sequence[str]) -> None:
+        """Refuse before anything is started, rather than half-way."""
+        for part in (self.broker, self.database, self.mail, self.sms):
+            part.require_ports()
+        for name in self._not_running(names):
+            definition = ServiceDefinition(name)
+            require_free(definition.port(self.ports, 1), f"the service {name}", definition.module)
 
     def _say_leftovers(self) -> None:
         for command in kill_unrecorded(self.directory):

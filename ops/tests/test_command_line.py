@@ -17,7 +17,7 @@ from ops.local.services import SERVICES
 from ops.local.stack import TESTS_DIRECTORY, Stack
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS_MAX = 240
+SECONDS_MAX = 400
 
 
 class CommandLine:
@@ -53,7 +53,7 @@ def run() -> Iterator[CommandLine]:
 
 @pytest.mark.stack
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_up_twice_then_down(run: CommandLine) -> None:
     first = run("up")
     assert first.returncode == 0, first.stderr + first.stdout

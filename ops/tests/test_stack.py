@@ -275,10 +275,10 @@ def test_what_a_killed_test_run_left_is_removed_by_the_next() -> None:
 def test_a_busy_port_is_told_before_anything_starts(tmp_path: Path) -> None:
     stack = Stack(tmp_path, Ports.free(), kind="native")
     with (
-        socket.create_server((HOST, stack.ports.kafka)),
-        pytest.raises(PortBusyError, match=r"needed by Kafka,.*COFFER_PORT_KAFKA"),
+        socket.create_server((HOST, stack.ports.notify)),
+        pytest.raises(PortBusyError, match=r"needed by the service notify,.*COFFER_PORT_NOTIFY"),
     ):
-        stack.start_broker()
+        stack.up()
     assert recorded(tmp_path) == []
 
 
