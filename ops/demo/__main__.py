@@ -18,6 +18,7 @@ from ops.demo.day import Day
 from ops.demo.people import CodeMissing, RequestRefused
 from ops.demo.performance import Performance, addresses
 from ops.demo.playing import NoRest
+from ops.demo.starting import start
 from ops.demo.teller import Teller, console
 from ops.local.errors import StackError
 from ops.local.ports import Ports, is_free
@@ -79,7 +80,7 @@ def run(stack: Stack, teller: Teller, rate: float) -> bool:
     """Starts the stack and plays; whether all came as expected."""
     teller.act("Broker, database and five services start")
     with teller.waiting("starting ..."):
-        stack.up()
+        start(stack)
     performance = Performance(stack, Day.load(), teller, rate)
     asyncio.run(performance.play())
     return performance.as_expected
@@ -87,9 +88,9 @@ def run(stack: Stack, teller: Teller, rate: float) -> bool:
 
 def end(stack: Stack, teller: Teller, keep: bool, as_expected: bool) -> None:
     """Shows where everything is, or was, and stops it unless it is to be kept."""
-    teller.line("")
+    teller.blank()
     teller.table(("", ""), addresses(stack))
-    teller.line("")
+    teller.blank()
     if keep:
         teller.line(f"It goes on running. For clients: source {_short(stack.directory / 'env')}")
         teller.line(

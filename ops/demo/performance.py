@@ -100,11 +100,11 @@ class Performance:
             await self._counting(day.rest(), progress, line)
             await self._counting(day.deliveries_ended(), progress, line)
         await caught_up()
-        self.teller.line("")
+        self.teller.blank()
         self.teller.line("Broken records stop nothing:")
         for sentence in self.narrator.neighbours(NEIGHBOURS_TOLD):
             self.teller.line(f"- {sentence}.")
-        self.teller.line("")
+        self.teller.blank()
         self.teller.line(f"So far: {self.narrator.status()}.")
 
     async def _counting(self, work: Awaitable[T], progress: Progress, line: TaskID) -> T:
@@ -167,7 +167,7 @@ class Performance:
 
     def _show_outcomes(self, outcomes: list[Outcome]) -> None:
         broken = [outcome for outcome in outcomes if not outcome.holds]
-        self.teller.line("")
+        self.teller.blank()
         if not broken:
             self.teller.line(f"make verify: all {len(outcomes)} invariants hold.", "green")
         for outcome in broken:

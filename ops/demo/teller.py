@@ -60,6 +60,9 @@ class Teller:
     def line(self, text: str, style: str = "") -> None:
         self._indented(Text(text, style=style), 3)
 
+    def blank(self) -> None:
+        self.out.print()
+
     def heading(self, clock: str, text: str) -> None:
         """The first line of a block: when, and what."""
         self.out.print()

@@ -15,5 +15,6 @@ service = Service(
     ),
     routers=api.ROUTERS,
     checks=invariants.CHECKS,
+    facts=invariants.FACTS,
     settings=Settings,
 )

@@ -74,3 +74,12 @@ CHECKS: Final = (
         """,
     ),
 )
+
+FACTS: Final = {
+    "expected-receipts": """
+        select source, document_id, currency, amount_minor, due_date
+        from pool_item
+        where document_type = 'order' and not is_closed
+    """,
+}
+"""What fund-pool states too."""

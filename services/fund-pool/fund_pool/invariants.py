@@ -265,5 +265,5 @@ FACTS: Final = {
         where o.status = 'accepted' and o.total > coalesce(c.paid, 0)
     """,
     "quota-notices": "select cast(episode_id as text), kind, reminder_number from quota_notice",
-    "relationships": "select relationship_id, state from relationship",
+    "relationships": "select relationship_id, version, state from relationship",
 }

@@ -46,5 +46,6 @@ service = Service(
     routers=api.ROUTERS,
     jobs=(send,),
     checks=invariants.CHECKS,
+    facts=invariants.FACTS,
     settings=Settings,
 )

@@ -3,6 +3,7 @@
 from typing import Final
 
 from chassis import Check
+from notify.domain.planning import RESOLVED_STEP, SUPERSEDED_STEP
 
 LATENESS_MAX: Final = "interval '5 minutes'"
 
@@ -119,3 +120,19 @@ CHECKS: Final = (
         """,
     ),
 )
+
+FACTS: Final = {
+    "quota-notices": f"""
+        select episode_id,
+               case step when 0 then 'opened' when {RESOLVED_STEP} then 'resolved' else 'reminder' end,
+               case when step < {RESOLVED_STEP} then step else 0 end
+        from (
+            select n.episode_id, cast(split_part(n.business_key, '/', -1) as integer) as step
+            from notice n
+            where n.episode_id is not null
+              and exists (select from delivery d where d.account = n.account and d.notice_id = n.id)) told
+        union all
+        select episode_id, 'superseded', 0 from episode where step = {SUPERSEDED_STEP}
+    """,
+}
+"""What fund-pool states too: every notice of a low quota; one that is superseded only ends its episode."""

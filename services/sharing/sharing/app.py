@@ -12,5 +12,6 @@ service = Service(
     subscriptions=(Subscription(handlers.keep_accounts, MasterDataChanged),),
     routers=api.ROUTERS,
     checks=invariants.CHECKS,
+    facts=invariants.FACTS,
     settings=Settings,
 )

@@ -66,3 +66,6 @@ CHECKS: Final = (
         """,
     ),
 )
+
+FACTS: Final = {"relationships": "select relationship_id, version, state from relationship"}
+"""What fund-pool states too."""
