@@ -1,12 +1,15 @@
 """A service under test on a real PostgreSQL, without Kafka: records go through the very consumer code."""
 
-import re
 import secrets
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -18,6 +21,7 @@ from contracts.event import EXTERNAL, Event
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis import migrations, tables
 from chassis.bookkeeping import TopicPartition
 from chassis.consumer import Consumer
 from chassis.migrations import upgrade
@@ -76,6 +80,15 @@ class MemoryLog:
         return
 
 
+def _template_name(package: str) -> str:
+    """Says by a digest which state of the migrations, the service's and the chassis', a database has."""
+    digest = blake2b(digest_size=6)
+    for file in sorted((Path(str(files(package))) / "migrations").rglob("*.py")):
+        digest.update(file.read_bytes())
+    digest.update(Path(tables.__file__).read_bytes() + Path(migrations.__file__).read_bytes())
+    return f"test_{package}_{digest.hexdigest()}"
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """A throw-away issuer's key pair and its public key set."""
@@ -99,27 +112,44 @@ class Harness:
         self.now: datetime | None = None
         self.log = MemoryLog()
         self.keys = Keys.make()
-        self.database_name = f"test_{re.sub('[^a-z]', '_', service.name)}_{secrets.token_hex(4)}"
+        self.role = _template_name(service.package)
+        self.database_name = f"{self.role}_{secrets.token_hex(4)}"
         self.context: ServiceContext
 
     async def __aenter__(self) -> Self:
-        owner = f"{self.database_name}_owner"
-        await self._admin(
-            f"create role \"{owner}\" login password 'test'",
-            f"create role \"{self.database_name}\" login password 'test'",
-            f'create database "{self.database_name}" owner "{owner}"',
-        )
-        await upgrade(self.service.package, self.dsn(owner))
+        await self._make_template()
+        owner = f"{self.role}_owner"
+        await self._admin(f'create database "{self.database_name}" template "{self.role}" owner "{owner}"')
         self.context = self.instance()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.context.database.close()
-        await self._admin(
-            f'drop database "{self.database_name}" with (force)',
-            f'drop role "{self.database_name}"',
-            f'drop role "{self.database_name}_owner"',
-        )
+        self._remove_key_file()
+        await self._admin(f'drop database "{self.database_name}" with (force)')
+
+    def _remove_key_file(self) -> None:
+        Path(self.context.settings.oidc_jwks).unlink(missing_ok=True)
+
+    async def _make_template(self) -> None:
+        """Migrates one database per state of the migrations; every fresh one is a copy of it."""
+        connection = await asyncpg.connect(self.admin_dsn)
+        try:
+            await connection.execute("select pg_advisory_lock(hashtext($1))", self.role)
+            done = "select exists (select from pg_database where datname = $1 and datistemplate)"
+            if await connection.fetchval(done, self.role):
+                return
+            await connection.execute(f'drop database if exists "{self.role}"')
+            for role in (f"{self.role}_owner", self.role):
+                if not await connection.fetchval(
+                    "select exists (select from pg_roles where rolname = $1)", role
+                ):
+                    await connection.execute(f"create role \"{role}\" login password 'test'")
+            await connection.execute(f'create database "{self.role}" owner "{self.role}_owner"')
+            await upgrade(self.service.package, self.dsn(f"{self.role}_owner", self.role))
+            await connection.execute(f'alter database "{self.role}" is_template true')
+        finally:
+            await connection.close()
 
     async def _admin(self, *statements: str) -> None:
         connection = await asyncpg.connect(self.admin_dsn)
@@ -129,11 +159,11 @@ class Harness:
         finally:
             await connection.close()
 
-    def dsn(self, role: str | None = None) -> str:
-        """The address of the fresh database for a role; the application role by default."""
+    def dsn(self, role: str | None = None, database: str | None = None) -> str:
+        """The address of the fresh database, or another, for a role; the application role by default."""
         scheme, rest = self.admin_dsn.split("://", 1)
         location = rest.rsplit("@", 1)[-1].split("/", 1)[0]
-        return f"{scheme}://{role or self.database_name}:test@{location}/{self.database_name}"
+        return f"{scheme}://{role or self.role}:test@{location}/{database or self.database_name}"
 
     def instance(self) -> ServiceContext:
         """Another instance of the service on the same database, with a log of its own."""
@@ -156,8 +186,6 @@ class Harness:
         return context
 
     def _key_file(self) -> str:
-        import tempfile
-
         with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
             file.write(self.keys.key_set)
         return file.name
@@ -223,7 +251,7 @@ class Harness:
 
     async def spoil(self, sql: str) -> None:
         """Changes data behind the service's back, to see a check report it."""
-        connection = await asyncpg.connect(self.dsn(f"{self.database_name}_owner"))
+        connection = await asyncpg.connect(self.dsn(f"{self.role}_owner"))
         try:
             await connection.execute(sql)
         finally:

@@ -70,7 +70,7 @@ async def test_every_check_holds_over_some_of_everything_and_is_spoiled_below(be
 
 async def test_spoiled_data_is_reported_by_its_check(bench: Any, make: Any) -> None:
     await _some_of_everything(bench, make)
-    owner = await asyncpg.connect(bench.dsn(f"{bench.database_name}_owner"))
+    owner = await asyncpg.connect(bench.dsn(f"{bench.role}_owner"))
     for check in CHECKS:
         spoiling = owner.transaction()
         await spoiling.start()
