@@ -37,6 +37,7 @@ from notify.domain.delivery import (
 )
 from notify.domain.outgoing import Outgoing
 from notify.endings import conclude
+from notify.faults import FaultLog
 from notify.message import Message, Writer
 from notify.rendering import NotRenderable
 from notify.repository import deliveries, verifications
@@ -96,6 +97,7 @@ class Sender:
         self.at_once_max = at_once_max
         self.poll_seconds = poll_seconds
         self.random = random
+        self.faults = FaultLog()
 
     async def run(self) -> None:
         """Serves every channel by itself, so that a slow one delays no other, until the service stops."""
@@ -149,16 +151,17 @@ class Sender:
     async def _look(self, channel: Channel, rows_max: int) -> Claims:
         if rows_max <= 0:
             return Claims()
+        step = f"claiming by {channel}"
         try:
-            return await self.claim(channel, rows_max)
+            claims = await self.claim(channel, rows_max)
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning(
-                "deliveries cannot be claimed; trying again", channel=channel, error=type(error).__name__
-            )
+            self.faults.failed(step, error)
             await asyncio.sleep(FAULT_PAUSE_SECONDS)
             return Claims()
+        self.faults.succeeded(step)
+        return claims
 
     async def claim(self, channel: Channel, rows_max: int) -> Claims:
         """Takes due deliveries under a lease: those to be tried now, and those whose time to end has come."""
@@ -202,10 +205,11 @@ class Sender:
             await self._record_surely(outgoing, not_ready.answer)
         except NotRenderable as fault:
             await self._record_surely(outgoing, Answer(Verdict.PERMANENT, fault.reason, alarm=True))
-        except Exception:
-            log.exception(
-                "an attempt was broken off; its lease will tell", delivery=str(outgoing.delivery.id)
-            )
+        except Exception as error:
+            if is_transient(error):
+                self.faults.failed("attempting", error)
+            else:
+                log.exception("an attempt broke off; its lease will tell", delivery=str(outgoing.delivery.id))
             metrics.attempts.labels(channel=outgoing.delivery.channel, verdict="broken-off").inc()
 
     async def _hand_over(self, outgoing: Outgoing, message: Message, ready: Ready) -> None:
@@ -244,11 +248,13 @@ class Sender:
         while True:
             try:
                 await self.record_answer(outgoing, answer)
-                return
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("an answer cannot be recorded yet", delivery=str(outgoing.delivery.id))
+                self.faults.failed("recording answers", error)
+            else:
+                self.faults.succeeded("recording answers", "attempting")
+                return
             await asyncio.sleep(FAULT_PAUSE_SECONDS)
 
     async def record_answer(self, outgoing: Outgoing, answer: Answer) -> bool:

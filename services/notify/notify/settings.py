@@ -54,7 +54,7 @@ class Settings(ChassisSettings):
         description="where the gateway reaches this service, such as http://notify:8005",
     )
     sms_seconds_max: float = Field(default=30, gt=0, le=120, description="seconds from above 0 to 120")
-    sms_validity_minutes: int = Field(default=240, ge=5, le=10_080, description="minutes from 5 to 10080")
+    sms_validity_minutes: int = Field(default=240, ge=1, le=10_080, description="minutes from 1 to 10080")
 
     deliveries_at_once_max: int = Field(default=8, ge=1, le=100, description="a whole number from 1 to 100")
     delivery_attempts_max: int = Field(default=12, ge=1, le=50, description="a whole number from 1 to 50")

@@ -156,6 +156,7 @@ delivery = Table(
     Index("delivery_due", "channel", "due_at", postgresql_where=text("due_at is not null")),
     Index("delivery_account_feed", "account", text("created_at desc"), text("id desc")),
     Index("delivery_feed", text("created_at desc"), text("id desc")),
+    Index("delivery_recipient", "recipient", text("created_at desc"), text("id desc")),
 )
 
 delivery_content = Table(

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -184,6 +185,7 @@ async def mail_server(
     is_encrypted = starttls or tls_from_start
 
     def protocol() -> SMTP:
+        warnings.filterwarnings("ignore", "Requiring AUTH while not requiring TLS", UserWarning)
         return SMTP(
             double,
             hostname="mail.test",

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,7 +29,10 @@ BODY = b"From: a@coffer.test\r\nSubject: x\r\nMessage-ID: <1@coffer.test>\r\n\r\
 
 
 def outgoing(channel: Channel, address: str) -> Outgoing:
-    delivery = Delivery("A-1", uuid4(), uuid4(), "quota-low-opened", "p-1", channel, State.SENDING, NOW)
+    expires_at = NOW + timedelta(hours=24)
+    delivery = Delivery(
+        "A-1", uuid4(), uuid4(), "quota-low-opened", "p-1", channel, State.SENDING, expires_at
+    )
     return Outgoing(
         delivery=delivery,
         held_lease=None,
@@ -173,13 +176,18 @@ async def test_a_server_that_is_away_may_come_back(mail: MailDouble, tmp_path: P
     assert answer.verdict is Verdict.TRANSIENT
 
 
+SMS = outgoing(Channel.SMS, "+8613800138000")
+
+
 @pytest.fixture
 async def sms() -> AsyncIterator[GatewayDouble]:
     async with sms_gateway() as double:
         yield double
 
 
-async def by_gateway(double: GatewayDouble, text: str, **changes: object) -> Answer:
+async def by_gateway(
+    double: GatewayDouble, text: str, message: Outgoing | None = None, **changes: object
+) -> Answer:
     gateway = Gateway(
         url=double.url,
         username=USERNAME,
@@ -191,7 +199,7 @@ async def by_gateway(double: GatewayDouble, text: str, **changes: object) -> Ans
     )
     channel = KannelChannel(replace(gateway, **changes))  # type: ignore[arg-type]  # fields by name
     try:
-        return await attempt(channel, outgoing(Channel.SMS, "+8613800138000"), text.encode())
+        return await attempt(channel, message or SMS, text.encode())
     finally:
         await channel.close()
 
@@ -216,6 +224,13 @@ async def test_an_sms_goes_out_in_the_coding_that_loses_nothing(
         "x-kannel-dlr-mask": "27",
         "x-kannel-dlr-url": "http://127.0.0.1:8005/sms-reports/token-1?status=%d&reply=%A",
     }
+
+
+@pytest.mark.parametrize(("left", "minutes"), [(600, "10"), (86_400, "240"), (10, "1")])
+async def test_an_sms_is_valid_no_longer_than_its_notice(sms: GatewayDouble, left: int, minutes: str) -> None:
+    delivery = replace(SMS.delivery, expires_at=NOW + timedelta(seconds=left))
+    await by_gateway(sms, "text", replace(SMS, delivery=delivery))
+    assert sms.taken[0].headers["x-kannel-validity"] == minutes
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from notify.domain.answers import Answer, Verdict
 from notify.domain.delivery import Channel, Limits
 from notify.repository import contacts
 from notify.testing import quota_low
+from structlog.testing import capture_logs
 
 from contracts import NotificationStatus
 
@@ -357,6 +358,30 @@ async def test_an_answer_survives_a_database_that_is_away(
     await office.send(sender)
     assert ("email", "sent", None) in await office.deliveries()
     assert len(office.mail.taken) == 1
+
+
+async def test_a_database_that_is_away_is_waited_for_and_spoken_of_once(
+    office: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.harness.now = None
+    await opened(office, phone=None)
+    monkeypatch.setattr("notify.sender.FAULT_PAUSE_SECONDS", 0.01)
+    sender = office.sender()
+    claim, faults = sender.claim, [ConnectionResetError()] * 20
+
+    async def failing(channel: Channel, rows_max: int) -> Any:
+        if faults and channel is Channel.EMAIL:
+            raise faults.pop()
+        return await claim(channel, rows_max)
+
+    monkeypatch.setattr(sender, "claim", failing)
+    with capture_logs() as logs:
+        run = asyncio.create_task(sender.run())
+        await office.until(lambda: office.mail.taken, seconds=10)
+        office.harness.context.stopping.set()
+        await run
+    said = [line["event"] for line in logs if line.get("step") or line.get("steps")]
+    assert said == ["sending waits for a fault to pass", "sending goes on"]
 
 
 async def test_two_instances_never_send_one_delivery_twice(office: Any, findings: Any) -> None:

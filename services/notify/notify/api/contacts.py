@@ -1,6 +1,7 @@
 """The people of an account: who they are, how they are reached, and the proof that an address is theirs."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 from zoneinfo import available_timezones
@@ -59,8 +60,13 @@ def _one_line(name: str) -> str:
     return name.strip()
 
 
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
 def _known_zone(zone: str) -> str:
-    if zone not in available_timezones():
+    if zone not in _zones():
         raise ValueError("must be a time zone of the IANA database, such as Asia/Shanghai")
     return zone
 

@@ -109,10 +109,15 @@ class _Request:
             "X-Kannel-From": gateway.sender,
             "X-Kannel-To": self.outgoing.address,
             "X-Kannel-Coding": str(int(segments(body.decode()).coding)),
-            "X-Kannel-Validity": str(gateway.validity_minutes),
+            "X-Kannel-Validity": str(self._validity_minutes()),
             "X-Kannel-DLR-Mask": str(REPORTS_WANTED),
             "X-Kannel-DLR-Url": f"{report}?status=%d&reply=%A",
         }
+
+    def _validity_minutes(self) -> int:
+        """No longer than the notice itself is of use; without a validity the gateway would try for ever."""
+        left = self.outgoing.delivery.expires_at - self.outgoing.claimed_at
+        return max(1, min(self.gateway.validity_minutes, int(left.total_seconds()) // 60))
 
 
 async def _text(response: httpx.Response) -> str:

@@ -16,7 +16,11 @@ class Channel(StrEnum):
 
 
 class State(StrEnum):
-    """Where a delivery is. `sending` lasts from the first attempt to the last answer, waits between included."""
+    """Where a delivery is.
+
+    `held` waits for a time before which it must not go out; `sending` lasts from the first attempt to the last
+    answer, waits between included; `sent` is with the provider, for e-mail the end.
+    """
 
     ACCEPTED = "accepted"
     HELD = "held"

@@ -141,6 +141,7 @@ DDL = (
     "create index delivery_due on delivery (channel, due_at) where due_at is not null",
     "create index delivery_account_feed on delivery (account, created_at desc, id desc)",
     "create index delivery_feed on delivery (created_at desc, id desc)",
+    "create index delivery_recipient on delivery (recipient, created_at desc, id desc)",
     """
     create table delivery_content (
         account text not null,
