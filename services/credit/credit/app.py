@@ -24,5 +24,6 @@ service = Service(
     timers={WAIT: handlers.end_waits},
     routers=api.ROUTERS,
     checks=invariants.CHECKS,
+    facts=invariants.FACTS,
     settings=Settings,
 )

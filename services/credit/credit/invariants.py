@@ -2,7 +2,11 @@
 
 from typing import Final
 
+from iso4217 import Currency
+
 from chassis import Check
+
+DECIMALS_USUAL: Final = 2
 
 CHECKS: Final = (
     Check(
@@ -171,3 +175,25 @@ CHECKS: Final = (
         """,
     ),
 )
+
+DECIMALS: Final = ", ".join(
+    f"('{currency.code}', {currency.exponent})"
+    for currency in Currency
+    if currency.exponent is not None and currency.exponent != DECIMALS_USUAL
+)
+
+FACTS: Final = {
+    "accepted-orders": f"""
+        select source, order_id, currency,
+               cast(cast(total as numeric) * power(10.0, coalesce(d.decimals, {DECIMALS_USUAL})) as bigint)
+        from (
+            select o.source, o.order_id, b.body ->> 'currency' as currency, b.body #>> '{{total,amount}}' as total
+            from sales_order o
+            join credit_check c on c.source = o.source and c.order_id = o.order_id and c.check_number = o.order_check
+            cross join lateral (select cast(convert_from(c.body, 'UTF8') as jsonb) as body) b
+            where o.status = 'accepted') accepted
+        left join (values {DECIMALS}) as d (currency, decimals) using (currency)
+    """,
+    "parked-events": "select source, order_id, order_revision from parked_revision",
+}
+"""What fund-pool states too, and which order events have no answer yet."""
