@@ -62,6 +62,10 @@ class People:
         document: Json = answer.json()
         return document
 
+    async def read(self, service: str, path: str) -> Json:
+        """One thing, as the auditor sees it."""
+        return await self.send("audit", "GET", service, path)
+
     async def listed(self, service: str, path: str, **wanted: str) -> list[Json]:
         """All items of a list, page by page, as the auditor sees them."""
         headers = {"authorization": f"Bearer {self.tokens['audit']}"}
