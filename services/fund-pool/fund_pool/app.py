@@ -1,5 +1,8 @@
 """fund-pool on one page: it owns money. Orders that credit has checked are paid, declined or refunded; payments
-top accounts up; and whoever watches an account hears when its available quota runs low."""
+top accounts up; and whoever watches an account hears when its available quota runs low.
+
+The subscriptions stand in the order in which they are applied within a batch: what an order or a payment refers
+to comes before it, and money before what spends it."""
 
 from chassis import Service, Subscription
 from contracts import CreditChecked, MasterDataChanged, PaymentReceived, RelationshipChanged
@@ -11,10 +14,10 @@ service = Service(
     name="fund-pool",
     package="fund_pool",
     subscriptions=(
-        Subscription(handlers.decide_orders, CreditChecked),
-        Subscription(handlers.receive_payments, PaymentReceived),
         Subscription(handlers.keep_master_data, MasterDataChanged),
         Subscription(handlers.keep_relationships, RelationshipChanged),
+        Subscription(handlers.receive_payments, PaymentReceived),
+        Subscription(handlers.decide_orders, CreditChecked),
     ),
     routers=api.ROUTERS,
     timers={REMINDER: handlers.remind},

@@ -168,7 +168,7 @@ async def read_episodes(account: Id, reader: Reader, page: Page) -> CursorPage[E
     """The episodes of an account, newest first."""
     await pool_or_404(reader, account)
     found = await alert_rows.episodes(reader, account, page.after(datetime, UUID), page.rows)
-    rows, following = page.page(found, lambda row: (row.opened_at, row.episode_id))
+    rows, following = page.page(found, lambda row: (row.opened_at, str(row.episode_id)))
     views = [
         EpisodeView(
             currency=row.currency,

@@ -143,7 +143,7 @@ async def draft_import(body: ImportBody, work: Work, principal: CurrentPrincipal
 async def read_imports(reader: Reader, page: Page) -> CursorPage[HeadingView]:
     """Imports, newest first."""
     found = await opening_rows.headings(reader, page.after(datetime, UUID), page.rows)
-    kept, following = page.page(found, lambda one: (one.made_at, one.import_id))
+    kept, following = page.page(found, lambda one: (one.made_at, str(one.import_id)))
     views = [HeadingView.model_validate(one, from_attributes=True) for one in kept]
     return CursorPage(items=views, next=following)
 
