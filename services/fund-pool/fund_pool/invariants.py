@@ -256,7 +256,7 @@ FACTS: Final = {
         select source, order_id, currency, total from order_state where status = 'accepted'
     """,
     "expected-receipts": """
-        select o.source, o.order_id, o.currency, o.total - coalesce(c.paid, 0) as amount, o.due_date
+        select o.source, o.order_id, o.currency, cast(o.total - coalesce(c.paid, 0) as bigint), o.due_date
         from order_state o
         left join lateral (
             select sum(cast(line ->> 3 as bigint)) as paid
