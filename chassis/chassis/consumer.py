@@ -49,6 +49,9 @@ class Subscription:
 class Log(Protocol):
     """What the consumer asks of Kafka besides records."""
 
+    async def begins(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset still there of each partition."""
+
     async def bounds(self, partition: TopicPartition) -> tuple[int, int]:
         """The first offset still there and the one after the last."""
 
@@ -237,7 +240,7 @@ class Consumer:
         unknown = [partition for partition in partitions if partition not in self.positions]
         if not unknown:
             return
-        begins = {partition: (await self.kafka.bounds(partition))[0] for partition in unknown}
+        begins = await self.kafka.begins(unknown)
         async with self.database.transaction() as connection:
             self.positions.update(await bookkeeping.ensure_positions(connection, begins))
             for gap in await bookkeeping.open_gaps(connection):

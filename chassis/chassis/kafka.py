@@ -28,6 +28,11 @@ WATCH_SECONDS: Final = 2.0
 STUCK_SECONDS_MAX: Final = 60.0
 SILENT_SECONDS_MAX: Final = 10.0
 RECONNECT_SECONDS: Final = 1.0
+PARTITION_GAUGES: Final = (
+    metrics.consumer_record_lag,
+    metrics.consumer_position,
+    metrics.consumer_time_lag_seconds,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -154,6 +159,11 @@ class Subscriber:
         """Finishes the batch in hand and leaves the group."""
         await self._broker.stop()
 
+    async def begins(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """One request: each waits behind a fetch that may last half a second."""
+        found = await self.kafka.beginning_offsets([KafkaPartition(*partition) for partition in partitions])
+        return {TopicPartition(*partition): begin for partition, begin in found.items()}
+
     async def bounds(self, partition: TopicPartition) -> tuple[int, int]:
         kafka_partition = KafkaPartition(*partition)
         begins = await self.kafka.beginning_offsets([kafka_partition])
@@ -214,6 +224,7 @@ class Watch:
         self.consumer = consumer
         self.database = database
         self._idle_positions: dict[TopicPartition, int] = {}
+        self._shown: set[TopicPartition] = set()
 
     async def run(self) -> None:
         while True:
@@ -261,7 +272,7 @@ class Watch:
             )
         missing = [partition for partition in partitions if partition not in positions]
         if missing:
-            begins = {partition: (await self.subscriber.bounds(partition))[0] for partition in missing}
+            begins = await self.subscriber.begins(missing)
             async with self.database.transaction() as connection:
                 positions |= await bookkeeping.ensure_positions(connection, begins)
         return positions
@@ -271,6 +282,10 @@ class Watch:
         if positions != self._idle_positions or not behind:
             self.subscriber.progress_at = time()
         self.subscriber.lag_records = behind
+        for gone in self._shown - lags.keys():
+            for gauge in PARTITION_GAUGES:
+                gauge.remove(*gone)
+        self._shown = set(lags)
         for partition, lag in lags.items():
             metrics.consumer_record_lag.labels(*partition).set(max(lag, 0))
             metrics.consumer_position.labels(*partition).set(positions[partition])

@@ -179,12 +179,10 @@ class ServiceContext:
                 await asyncio.sleep(1)
 
     async def _measure(self) -> None:
+        """Readiness as a metric, for those who watch by metrics alone."""
         while True:
-            try:
-                await measure_outbox(self.database)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
+            conditions = await self.readiness()
+            metrics.ready.set(all(condition.ok for condition in conditions))
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _prune(self) -> None:

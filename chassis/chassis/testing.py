@@ -55,7 +55,7 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.ends: dict[TopicPartition, int] = {}
-        self.begins: dict[TopicPartition, int] = {}
+        self.begins_at: dict[TopicPartition, int] = {}
         self.sought: list[tuple[TopicPartition, int]] = []
         self.paused: set[TopicPartition] = set()
 
@@ -67,8 +67,11 @@ class MemoryLog:
         self.ends[where] = offset + 1
         return TestRecord(topic, partition, offset, int(time.time() * 1000), key, value, headers)
 
+    async def begins(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {partition: self.begins_at.get(partition, 0) for partition in partitions}
+
     async def bounds(self, partition: TopicPartition) -> tuple[int, int]:
-        return self.begins.get(partition, 0), self.ends.get(partition, 0)
+        return self.begins_at.get(partition, 0), self.ends.get(partition, 0)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.sought.append((partition, offset))

@@ -215,7 +215,7 @@ async def test_offsets_that_a_second_reading_does_not_show_are_markers(harness: 
 async def test_an_expired_log_is_a_gap_until_an_operator_accepts_it(harness: Harness) -> None:
     records = [harness.raw(payment(name)) for name in "ABCD"]
     await harness.consume(records[:1])
-    harness.log.begins[WHERE] = 2
+    harness.log.begins_at[WHERE] = 2
     await harness.consume(records[2:])
     assert await counted(harness) == {"A": 1}
     assert WHERE in harness.log.paused
