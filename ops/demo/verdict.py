@@ -49,7 +49,7 @@ async def findings(day: Playing, phase: compare.Phase = "after_evening") -> list
         Finding(
             "dead letters",
             sum(sum(reasons.values()) for reasons in expectations["dead_letters"].values()),
-            list(compare.dead_letter_differences(expectations["dead_letters"], dead_letters)),
+            list(compare.dead_letter_differences(expectations["dead_letters"], dead_letters, 1)),
             f"{len(set().union(*expectations['dead_letters'].values()))} reasons",
         ),
     ]
