@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 
 from examples.day.world import CUSTOMERS
-from examples.day.writing import Json, Placed, Publishers
+from examples.day.writing import Json, Publishers
 
 CREDIT = ["credit"]
 FUND_POOL = ["fund-pool"]
@@ -254,8 +254,3 @@ class BrokenRecords:
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-def placed(records: list[Json]) -> list[Placed]:
-    """Broken records spread evenly over the day."""
-    return [Placed((number + 1) / (len(records) + 1), record) for number, record in enumerate(records)]
