@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import jiter
 import orjson
-from contracts.codec import Malformed, decode
+from contracts.codec import Malformed, decode, read_object
 from contracts.event import EXTERNAL, REGISTRY, Event
 
 from chassis.errors import Refused
@@ -125,10 +124,10 @@ def _bytes_max(topic: str) -> int:
 
 def _structured(raw: RawRecord, value: bytes, headers: dict[str, str]) -> Envelope:
     try:
-        outer = jiter.from_json(value, allow_inf_nan=False, catch_duplicate_keys=True)
-    except ValueError as error:
-        raise Refused("not-json", str(error)) from None
-    if not isinstance(outer, dict) or "data" not in outer:
+        outer = read_object(value)
+    except Malformed as malformed:
+        raise Refused(malformed.reason, malformed.detail) from None
+    if "data" not in outer:
         raise Refused("invalid-field", "data: a structured CloudEvent is an object with its event in data")
     return _from_attributes(raw, orjson.dumps(outer["data"]), outer.get, headers)
 
