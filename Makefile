@@ -55,7 +55,7 @@ check: setup types ## Lint, types, import rules, and the contracts' compatibilit
 
 types: setup ## Check the types strictly
 	@$(RUN) mypy $(SOURCES)
-	@for folder in $(TEST_FOLDERS); do $(RUN) mypy $$folder || exit 1; done
+	@status=0; for folder in $(TEST_FOLDERS); do $(RUN) mypy $$folder || status=1; done; exit $$status
 
 fmt: setup ## Format, and repair what the linter can
 	@$(RUN) ruff check --fix .
