@@ -1,6 +1,6 @@
 """What fund-pool knows of an order, and the answer to each numbered check of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
@@ -129,13 +129,13 @@ def decide(
 
 def assess(pool: Pool | None, order: Order, now: datetime) -> Assessment:
     """Whether the pool can pay the order now; the same for a decision and for a dry run."""
-    refusal = _misstated(order) or _unusable(pool, order)
+    lines = [LineAmount(line.line_id, line.amount.minor) for line in order.lines]
+    refusal = _misstated(order, lines) or _unusable(pool, order)
     if refusal is not None:
         return Assessment([refusal], explain.of_nothing(f"nothing taken: {refusal.text}"))
     assert pool is not None
     if order.payment_method != PAID_FROM_ACCOUNT:
         return Assessment([], explain.of_nothing(f"nothing taken: paid by {order.payment_method}"))
-    lines = [LineAmount(line.line_id, line.amount.minor) for line in order.lines]
     outcome = walk(pool, order.currency, lines, pool.today(now))
     explanation = explain.of_walk(pool.account, order.currency, outcome, pool.deduction.version)
     reasons = [Reason(code="insufficient-funds", text=explanation.text)] if outcome.shortfall else []
@@ -300,13 +300,13 @@ def _take_over(order: OrderState, check: CreditChecked, submitted: Order) -> Non
     order.due_date = due_date(submitted)
 
 
-def _misstated(order: Order) -> Reason | None:
+def _misstated(order: Order, lines: Sequence[LineAmount]) -> Reason | None:
     """Amounts that contradict one another; credit declines them too, but the money's keeper looks itself."""
     foreign = next((line for line in order.lines if line.amount.currency != order.currency), None)
     if foreign is not None or order.total.currency != order.currency:
         text = f"the order is in {order.currency} and has amounts in another currency"
         return Reason(code="currency-mismatch", text=text, line_id=foreign.line_id if foreign else None)
-    if sum(line.amount.minor for line in order.lines) != order.total.minor:
+    if sum(line.amount for line in lines) != order.total.minor:
         return Reason(code="total-mismatch", text="the total is not the sum of the lines' amounts")
     return None
 

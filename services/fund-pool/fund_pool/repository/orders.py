@@ -28,7 +28,7 @@ LOCKED_ORDERS: Final = text(
                   refunded, payments, fingerprints, parked),
     pool as materialized (
         select account from account
-        where account in (select account from held union select unnest(cast(:named as text[])))
+        where account = any(array(select account from held union select unnest(cast(:named as text[]))))
         order by account
         for update)
     select held.*, (select count(*) from pool) as pools from held

@@ -26,7 +26,7 @@ LOCKED_PAYMENTS: Final = text(
                   reference, status, reason, entry_number),
     pool as materialized (
         select account from account
-        where account in (select account from held)
+        where account = any(array(select account from held))
         order by account
         for update)
     select held.*, (select count(*) from pool) as pools from held

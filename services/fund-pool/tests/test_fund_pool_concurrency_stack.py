@@ -1,0 +1,88 @@
+"""Events and commands at once on the accounts that they share."""
+
+import asyncio
+
+import pytest
+from chassis.testing import Harness, only
+
+from contracts import OrderDecided
+
+pytestmark = pytest.mark.stack
+
+ACCOUNTS = ("A-1", "A-2", "A-3", "A-4")
+ROUNDS = 6
+
+
+async def consume(harness: Harness, make, instance, side: int) -> None:
+    """Orders and cancellations over all accounts, in one direction or the other."""
+    accounts = ACCOUNTS if side else ACCOUNTS[::-1]
+    for number in range(ROUNDS):
+        checks = [
+            make.check(make.order(account, "7.00", order_id=f"SO-{side}-{number}-{account}"))
+            for account in accounts
+        ]
+        cancels = [
+            make.cancel(account, 2, order_id=f"SO-{side}-{number - 1}-{account}")
+            for account in accounts[: 2 if number else 0]
+        ]
+        payments = [make.payment(account, "3.00") for account in reversed(accounts)]
+        await instance.consumer.consume([harness.raw(event, partition=side) for event in (*checks, *cancels)])
+        await instance.consumer.consume([harness.raw(event, partition=side) for event in payments])
+
+
+async def set_alerts(harness: Harness) -> list[int]:
+    statuses = []
+    async with harness.client(roles={"finance-maker"}) as client:
+        for number in range(ROUNDS):
+            accounts = list(ACCOUNTS if number % 2 else ACCOUNTS[::-1])
+            body = {"accounts": accounts, "threshold": {"amount": f"{40 + number}.00", "currency": "CNY"}}
+            answer = await client.post("/quota-alerts", json=body, headers={"Idempotency-Key": f"q-{number}"})
+            statuses.append(answer.status_code)
+    return statuses
+
+
+async def import_balances(harness: Harness) -> list[int]:
+    statuses = []
+    async with (
+        harness.client(roles={"finance-maker"}, subject="ming") as maker,
+        harness.client(roles={"finance-approver"}, subject="anna") as approver,
+    ):
+        for currency in ("USD", "EUR", "GBP"):
+            amount = {"amount": "10.00", "currency": currency}
+            rows = [
+                {"account": name, "account_type": "cash", "currency": currency, "amount": amount}
+                for name in ACCOUNTS[::-1]
+            ]
+            headers = {"Idempotency-Key": currency}
+            draft = await maker.post("/opening-balance-imports", json={"rows": rows}, headers=headers)
+            path = f"/opening-balance-imports/{draft.json()['import_id']}/approve"
+            statuses += [draft.status_code, (await approver.post(path, json={}, headers=headers)).status_code]
+    return statuses
+
+
+async def test_orders_payments_alerts_and_imports_at_once_lose_nothing(harness, make, broken):
+    await harness.play(*make.master_data(*ACCOUNTS), *(make.payment(name, "60.00") for name in ACCOUNTS))
+    second = harness.instance()
+    *_, alerts, imports = await asyncio.wait_for(
+        asyncio.gather(
+            consume(harness, make, harness.context, 0),
+            consume(harness, make, second, 1),
+            set_alerts(harness),
+            import_balances(harness),
+        ),
+        90,
+    )
+    await second.database.close()
+    assert alerts == [200] * ROUNDS
+    assert imports == [201, 200] * 3
+    decided = only(await harness.drain(), OrderDecided)
+    paid = sum(event.position.total.minor for event in decided if event.outcome == "accepted")
+    assert len(decided) == 2 * (ROUNDS * 4 + (ROUNDS - 1) * 2)
+    (held,) = await harness.rows("select sum(balance) as held from fund_account where currency = 'CNY'")
+    (left,) = await harness.rows(
+        "select sum(paid) as paid, sum(paid - refunded) as left_paid from order_state"
+    )
+    assert left["paid"] == paid
+    assert held["held"] + left["left_paid"] == 4 * 60_00 + 2 * ROUNDS * 4 * 3_00
+    assert await harness.rows("select reason, detail from dead_letter") == []
+    assert await broken() == []
