@@ -1,6 +1,5 @@
 """Starts a whole stack as quickly as a small machine can: one process makes all tables while services load."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -9,7 +8,7 @@ from chassis.migrations import upgrade
 
 from ops.local.services import SERVICES
 from ops.local.stack import Stack
-from ops.local.waiting import together
+from ops.local.waiting import run, together
 
 NAMES: Final = tuple(service.name for service in SERVICES)
 
@@ -25,7 +24,7 @@ def start(stack: Stack, *, fresh: bool = False) -> None:
 def start_services(stack: Stack) -> None:
     """Starts the five services and makes their tables meanwhile, for which they wait by themselves."""
     started = [stack.start_service(name) for name in NAMES]
-    asyncio.run(_migrate(stack))
+    run(_migrate(stack))
     together(*(service.wait_ready for service in started))
 
 

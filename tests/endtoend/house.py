@@ -1,6 +1,5 @@
 """The stack of the end-to-end tests: emptied, filled, restarted, looked at as a whole."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from ops.demo.day import Day, Json
 from ops.demo.playing import Playing, playing
 from ops.demo.starting import start, start_services
 from ops.local.stack import Stack
-from ops.local.waiting import together
+from ops.local.waiting import run, together
 from ops.verify.log import Log, read_log
 from ops.verify.services import SERVICES
 
@@ -55,7 +54,7 @@ class House:
         if self.state == state or (state, self.state) == ("prepared", "played"):
             return
         self.empty()
-        asyncio.run(self._fill(state))
+        run(self._fill(state))
         self.state = state
 
     async def _fill(self, state: State) -> None:
@@ -92,7 +91,7 @@ class House:
 
     def execute(self, service: str, sql: str) -> None:
         """Change a service's database behind its back, as the owner of its tables."""
-        asyncio.run(_execute(self.stack.dsn(service, owner=True), sql))
+        run(_execute(self.stack.dsn(service, owner=True), sql))
 
     def forget(self) -> None:
         """The topics are read anew the next time that somebody asks."""
