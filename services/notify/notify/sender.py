@@ -45,6 +45,8 @@ from notify.repository.deliveries import Locked, Step
 
 STOP_SECONDS_MAX: Final = 5.0
 FAULT_PAUSE_SECONDS: Final = 1.0
+GATHER_SECONDS: Final = 0.005
+"""With all hands busy, how long others that are about to get free are waited for, to claim for them together."""
 LOOKS_AFTER_RING_SECONDS: Final = (0.01, 0.05, 0.25)
 """The bell rings just before the commit that stores the deliveries; one of these looks comes after it."""
 TRANSMIT_WITHIN_SECONDS: Final = 5.0
@@ -147,6 +149,8 @@ class Sender:
         finally:
             for wait in waits:
                 wait.cancel()
+        if is_busy:
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def _look(self, channel: Channel, rows_max: int) -> Claims:
         if rows_max <= 0:

@@ -60,7 +60,7 @@ class Office:
         async with self.harness.connection() as connection:
             await store_contact(connection, self.now, person, **changes)
 
-    def channels(self, seconds_max: float = 2.0) -> Mapping[Channel, ChannelPort]:
+    def channels(self, seconds_max: float = 20.0) -> Mapping[Channel, ChannelPort]:
         """Channels to the providers of this test."""
         server = MailServer(
             host=HOST,

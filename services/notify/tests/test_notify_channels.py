@@ -24,6 +24,8 @@ from notify.testing import (
     sms_gateway,
 )
 
+BRIEFLY = {"hang": 1.0}
+"""Who falls silent is not waited for as long as who may only be slow."""
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 BODY = b"From: a@coffer.test\r\nSubject: x\r\nMessage-ID: <1@coffer.test>\r\n\r\nHello\r\n.hidden dot\r\n"
 
@@ -77,7 +79,7 @@ def to_mail(double: MailDouble, folder: Path, **changes: object) -> SmtpChannel:
         password=PASSWORD,
         tls=ssl.create_default_context(cafile=double.ca_file(folder)),
         is_tls_from_start=False,
-        seconds_max=1.0,
+        seconds_max=10.0,
     )
     return SmtpChannel(replace(server, **changes))  # type: ignore[arg-type]  # fields by name
 
@@ -108,7 +110,8 @@ async def test_what_is_refused_at_the_recipient_never_arrived(
     mail: MailDouble, tmp_path: Path, reply: str, verdict: Verdict, code: int | None
 ) -> None:
     mail.rcpt.append(reply)
-    answer = await attempt(to_mail(mail, tmp_path), MESSAGE, BODY)
+    channel = to_mail(mail, tmp_path, seconds_max=BRIEFLY.get(reply, 10.0))
+    answer = await attempt(channel, MESSAGE, BODY)
     assert (answer.verdict, answer.code if code else None) == (verdict, code)
     assert not mail.taken
 
@@ -129,7 +132,8 @@ async def test_behind_the_final_dot_only_a_number_tells(
 ) -> None:
     """Whether the server took the message and fell silent, or lost it: the answer is the same, so it is unclear."""
     mail.data.append(reply)
-    answer = await attempt(to_mail(mail, tmp_path), MESSAGE, BODY)
+    channel = to_mail(mail, tmp_path, seconds_max=BRIEFLY.get(reply, 10.0))
+    answer = await attempt(channel, MESSAGE, BODY)
     assert (answer.verdict, answer.code) == (verdict, code)
     assert len(mail.taken) == arrived
 
@@ -195,7 +199,7 @@ async def by_gateway(
         sender="Coffer",
         report_url="http://127.0.0.1:8005",
         validity_minutes=240,
-        seconds_max=0.5,
+        seconds_max=10.0,
     )
     channel = KannelChannel(replace(gateway, **changes))  # type: ignore[arg-type]  # fields by name
     try:
@@ -251,7 +255,7 @@ async def test_what_the_gateway_answers(
     sms: GatewayDouble, entry: str, verdict: Verdict, arrived: int
 ) -> None:
     sms.answers.append(entry)
-    answer = await by_gateway(sms, "text")
+    answer = await by_gateway(sms, "text", seconds_max=BRIEFLY.get(entry, 10.0))
     assert (answer.verdict, len(sms.taken)) == (verdict, arrived)
 
 

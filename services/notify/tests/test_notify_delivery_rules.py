@@ -151,6 +151,12 @@ def test_a_report_after_the_end_changes_nothing(state: State, meaning: ReportMea
     assert reported(ended(state, Channel.SMS), Report(meaning, "any")) is None
 
 
+def test_a_mail_has_no_report_to_wait_for() -> None:
+    told = Report(ReportMeaning.DELIVERED, "delivered")
+    assert reported(ended(State.SENT), told) is None
+    assert reported(delivery(state=State.UNKNOWN), told) is None
+
+
 def test_a_report_that_says_nothing_makes_a_sent_message_unknown_until_its_deadline() -> None:
     sent = delivery(Channel.SMS, State.SENT, due_at=NOW + timedelta(hours=1))
     change = reported(sent, Report(ReportMeaning.UNCLEAR, "retries-exceeded"))

@@ -174,7 +174,7 @@ def answered(delivery: Delivery, answer: Answer, now: datetime, jitter: float, l
 
 def reported(delivery: Delivery, report: Report) -> Change | None:
     """What a delivery report makes of the delivery; None when it changes nothing. Any order, any number of times."""
-    if State.DELIVERED not in FORWARD[delivery.state]:
+    if delivery.channel not in REPORTED_CHANNELS or State.DELIVERED not in FORWARD[delivery.state]:
         return None
     match report.meaning:
         case ReportMeaning.DELIVERED:
