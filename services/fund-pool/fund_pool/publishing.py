@@ -100,7 +100,7 @@ def _balance_changed(entry: Entry, purse: FundAccount) -> BalanceChanged:
     return BalanceChanged(
         account=entry.account,
         account_type=purse.type.code,
-        entry_id=str(entry_id(entry.account, entry.number)),
+        entry_id=entry_id(entry.account, entry.number),
         entry_number=entry.number,
         document_type=entry.document.type,
         document_id=entry.document.reference,

@@ -1,7 +1,9 @@
 """Decisions about money in words and in data."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
+from typing import Final
 
 from contracts.money import Money, decimal_string
 from contracts.order_decided import AccountExplanation, Explanation
@@ -20,11 +22,25 @@ WHY: Mapping[ShareCode, str] = MappingProxyType(
     }
 )
 
+APART: Final = ("not-for-orders", "not-in-deduction-order")
+Told = tuple[Share, AccountExplanation]
+
+
+@cache
+def zero(currency: str) -> Money:
+    """No money."""
+    return Money.of(0, currency)
+
 
 def of_walk(account: str, currency: str, outcome: Walk, policy_version: int) -> Explanation:
     """`120.00 CNY from cash; overdraft not used`, and the same per fund account."""
-    sentence = _shortfall(outcome, currency) if outcome.shortfall else _payment(outcome, currency)
     accounts = [_account(account, currency, share) for share in outcome.shares]
+    told = [
+        (share, explained)
+        for share, explained in zip(outcome.shares, accounts, strict=True)
+        if share.code not in APART
+    ]
+    sentence = _shortfall(told, outcome.shortfall, currency) if outcome.shortfall else _payment(told)
     return Explanation(text=sentence, accounts=accounts, policy_version=policy_version)
 
 
@@ -35,7 +51,7 @@ def of_refund(account: str, currency: str, refunds: Sequence[tuple[str, int, int
             account=account,
             account_type=code,
             available=Money.of(usable, currency),
-            gave=Money.of(0, currency),
+            gave=zero(currency),
             code="refunded",
             text=f"{decimal_string(amount, currency)} returned",
         )
@@ -51,44 +67,53 @@ def of_nothing(sentence: str, policy_version: int = 0) -> Explanation:
     return Explanation(text=sentence, accounts=[], policy_version=policy_version)
 
 
-def _payment(outcome: Walk, currency: str) -> str:
-    given = [share for share in outcome.shares if share.gave]
-    if not given:
-        return "nothing is owed, so nothing is taken"
+def _payment(told: Sequence[Told]) -> str:
     parts = [
-        f"{decimal_string(share.gave, currency)} {currency} from {share.account_type}" for share in given
+        f"{explained.gave.amount} {explained.gave.currency} from {share.account_type}"
+        for share, explained in told
+        if share.gave
     ]
-    return "; ".join([", ".join(parts), *_rest(share for share in outcome.in_order if not share.gave)])
+    if not parts:
+        return "nothing is owed, so nothing is taken"
+    return "; ".join([", ".join(parts), *(_reason(share) for share, _ in told if not share.gave)])
 
 
-def _shortfall(outcome: Walk, currency: str) -> str:
-    short = f"{decimal_string(outcome.shortfall, currency)} {currency} short"
+def _shortfall(told: Sequence[Told], shortfall: int, currency: str) -> str:
     could = [
-        f"{share.account_type} could give {decimal_string(share.available, currency)}"
-        for share in outcome.in_order
+        f"{share.account_type} could give {explained.available.amount}"
+        for share, explained in told
         if share.available
     ]
-    return "; ".join([short, *could, *_rest(share for share in outcome.in_order if not share.available)])
+    reasons = [_reason(share) for share, _ in told if not share.available]
+    return "; ".join([f"{decimal_string(shortfall, currency)} {currency} short", *could, *reasons])
 
 
-def _rest(shares: Iterable[Share]) -> list[str]:
-    return [f"{share.account_type} {WHY[share.code]}" for share in shares]
+def _reason(share: Share) -> str:
+    return f"{share.account_type} {WHY[share.code]}"
 
 
 def _account(account: str, currency: str, share: Share) -> AccountExplanation:
+    available = Money.of(share.available, currency) if share.available else zero(currency)
+    gave = _gave(share, available)
     return AccountExplanation(
         account=account,
         account_type=share.account_type,
-        available=Money.of(share.available, currency),
-        gave=Money.of(share.gave, currency),
+        available=available,
+        gave=gave,
         code=share.code,
-        text=_account_text(currency, share),
+        text=_account_text(share, available, gave),
     )
 
 
-def _account_text(currency: str, share: Share) -> str:
+def _gave(share: Share, available: Money) -> Money:
+    if share.gave == share.available:
+        return available
+    return Money.of(share.gave, available.currency) if share.gave else zero(available.currency)
+
+
+def _account_text(share: Share, available: Money, gave: Money) -> str:
     if share.code == "paid":
-        return f"gave {decimal_string(share.gave, currency)} of {decimal_string(share.available, currency)}"
+        return f"gave {gave.amount} of {available.amount}"
     if share.code == "not-enough":
-        return f"could give {decimal_string(share.available, currency)}, which does not pay the order"
+        return f"could give {available.amount}, which does not pay the order"
     return WHY[share.code]

@@ -177,7 +177,7 @@ def position(order: OrderState) -> OrderPosition | None:
     if currency is None:
         return None
     if order.status != "accepted":
-        nothing = Money.of(0, currency)
+        nothing = explain.zero(currency)
         return OrderPosition(total=nothing, payments=[], unpaid=nothing)
     payments = [
         LinePayment(
@@ -188,10 +188,11 @@ def position(order: OrderState) -> OrderPosition | None:
         )
         for paid in order.payments
     ]
+    unpaid = order.total - order.left_paid
     return OrderPosition(
         total=Money.of(order.total, currency),
         payments=payments,
-        unpaid=Money.of(order.total - order.left_paid, currency),
+        unpaid=Money.of(unpaid, currency) if unpaid else explain.zero(currency),
         due_date=order.due_date,
     )
 

@@ -57,12 +57,6 @@ class Walk:
     payments: list[LinePaid]
     shortfall: int
 
-    @property
-    def in_order(self) -> list[Share]:
-        """The shares that the deduction order names."""
-        apart = ("not-for-orders", "not-in-deduction-order")
-        return [share for share in self.shares if share.code not in apart]
-
 
 def walk(pool: Pool, currency: str, lines: Sequence[LineAmount], today: date) -> Walk:
     """Takes from each fund account of the deduction order what it can give, until the lines are paid in order."""
