@@ -1,0 +1,111 @@
+"""SIGSTOP: a process that stands still gives up what it holds, and writes nothing when it goes on late."""
+
+import time
+
+import psutil
+import pytest
+
+from ops.local.services import ServiceProcess
+from ops.local.waiting import run, wait_until
+from ops.local.topics import declared
+from ops.verify.log import ends_of
+from ops.verify.services import SERVICES
+from tests.faults.books import settle
+from tests.faults.fleet import Fleet, LogTail
+from tests.faults.streams import Commander, Stream, publish_now
+from tests.faults.traffic import ACCOUNTS, SHOP, message, order
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+GIVES_UP_SECONDS = 20.0
+GOES_ON_SECONDS = 60.0
+STOPS = {
+    "credit": "before-commit",
+    "fund-pool": "before-send",
+    "cashplan": "before-commit",
+    "sharing": "after-send",
+    "notify": "sms-before-request",
+}
+HOLDS = """
+select a.pid from pg_stat_activity a
+where a.client_port = any($1::int[]) and a.datname = current_database()
+  and (exists (select from pg_locks l where l.pid = a.pid and l.locktype in ('advisory', 'transactionid'))
+       or a.state like 'idle in transaction%')
+"""
+
+
+def test_a_stopped_process_gives_up_its_locks_and_its_relay_and_writes_nothing_late(
+    fleet: Fleet, stream: Stream, commander: Commander
+) -> None:
+    for name, point in STOPS.items():
+        fleet.arm(name, point, "stop")
+    with stream:
+        with commander:
+            stopped = {name: fleet.victim(name, point) for name, point in STOPS.items()}
+            stopped_at = time.monotonic()
+            locking = {name: _sessions_that_hold(fleet, name, process) for name, process in stopped.items()}
+            assert all(locking[name] for name in ("credit", "fund-pool", "cashplan", "sharing"))
+            wait_until(
+                lambda: not any(_still_there(fleet, name, locking[name]) for name in locking),
+                GIVES_UP_SECONDS,
+                "The end of every lock of the stopped processes",
+            )
+            given_up_seconds = time.monotonic() - stopped_at
+    _probe(fleet)
+    probed_seconds = time.monotonic() - stopped_at
+    fleet.drain()
+    before = _everything(fleet)
+    tails = {name: LogTail(process) for name, process in stopped.items()}
+    for process in stopped.values():
+        process.resume()
+    for name in ("credit", "cashplan"):
+        wait_until(
+            lambda name=name: tails[name].says("batches are applied again"),  # type: ignore[misc]
+            GOES_ON_SECONDS,
+            f"{name} goes on",
+        )
+    for name in ("fund-pool", "sharing"):
+        wait_until(lambda name=name: tails[name].says("relay"), GOES_ON_SECONDS, f"{name} goes on")  # type: ignore[misc]
+    fleet.wait_ready()
+    fleet.drain()
+    assert _everything(fleet) == before
+    settled = settle(fleet)
+    print(
+        f"stopped {len(stopped)}: locks given up after {given_up_seconds:.1f} s, "
+        f"orders on every partition answered after {probed_seconds:.1f} s; {settled}"
+    )
+
+
+def _sessions_that_hold(fleet: Fleet, name: str, process: ServiceProcess) -> list[int]:
+    assert process.pid is not None
+    ports = [connection.laddr.port for connection in psutil.Process(process.pid).net_connections("tcp")]
+    return [row["pid"] for row in fleet.rows(name, HOLDS, ports)]
+
+
+def _still_there(fleet: Fleet, name: str, sessions: list[int]) -> bool:
+    return bool(fleet.rows(name, "select from pg_stat_activity where pid = any($1::int[])", sessions))
+
+
+def _probe(fleet: Fleet) -> None:
+    """An order for every account is answered, whichever instance reads its partition."""
+    orders = [order(account, fleet.traffic.next_id("SO"), 100) for account in ACCOUNTS]
+    publish_now(
+        fleet.stack.bootstrap_servers,
+        [message(each, fleet.traffic.next_id("shop"), SHOP) for each in orders],
+    )
+    ids = [each.order_id for each in orders]
+    decided = "select count(*) from check_decision where order_id = any($1::text[])"
+    wait_until(
+        lambda: fleet.rows("credit", decided, ids)[0][0] == len(ids), GOES_ON_SECONDS, "The probes' answers"
+    )
+
+
+def _everything(fleet: Fleet) -> dict[str, object]:
+    """All rows of all services, the end of every topic, and what the providers took."""
+    topics = [topic.name for topic in declared()]
+    return {
+        **{name: fleet.digest(name) for name in SERVICES},
+        "topics": run(ends_of(fleet.stack.bootstrap_servers, topics)),
+        "mails": len(fleet.stack.mail.messages()),
+        "texts": len(fleet.stack.sms.messages()),
+    }
