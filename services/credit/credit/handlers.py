@@ -3,7 +3,6 @@
 from hashlib import blake2b
 from typing import Final, cast
 
-from contracts.event import Event
 from contracts.master_data_changed import MasterDataChanged
 from contracts.order_cancelled import OrderCancelled
 from contracts.order_decided import OrderDecided
@@ -27,6 +26,7 @@ from credit.settings import periods
 
 OrderEvent = OrderSubmitted | OrderCancelled | OrderDecided
 
+DIGEST_BYTES: Final = 16
 TABLES: Final[tuple[Table, ...]] = ("organisation", "customer")
 
 
@@ -80,19 +80,19 @@ def arrival_of(record: Record[OrderEvent]) -> Arrival:
     event = record.event
     if isinstance(event, OrderDecided):
         return Settlement((event.source, event.order_id), event.check_number, event.outcome, record.id)
-    origin = origin_of(event, record.source, record.id)
+    origin = Origin(record.source, record.id, record.type, record.hash, body_of(record))
     if isinstance(event, OrderSubmitted):
         return Submission(event, origin)
     key = (event.source, event.order_id)
     return Cancellation(key, event.order_revision, event.paying_account, event.reason, origin)
 
 
-def origin_of(event: Event, event_source: str, event_id: str) -> Origin:
-    """An order event's content as it is kept: written anew, so that its digest ignores order and spacing."""
-    body = event.to_json()
-    return Origin(
-        event_source, event_id, blake2b(body, digest_size=16).digest(), body, event.contract.version
-    )
+def body_of(record: Record[OrderEvent]) -> bytes:
+    """The event as it came; out of a structured CloudEvent, which wraps it, written anew."""
+    value = record.raw.value
+    if value is not None and blake2b(value, digest_size=DIGEST_BYTES).digest() == record.hash:
+        return value
+    return record.event.to_json()
 
 
 def expiry_of(timer_key: str) -> Expiry:

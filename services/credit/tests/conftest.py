@@ -86,8 +86,9 @@ class Make:
         }
         return OrderCancelled(**(fields | changes))
 
-    def origin(self, body: bytes, event_id: str = "E-1") -> Origin:
-        return Origin("shop", event_id, blake2b(body, digest_size=16).digest(), body, 1)
+    def origin(self, event: Event) -> Origin:
+        body = event.to_json()
+        return Origin("shop", "E-1", event.contract.type, blake2b(body, digest_size=16).digest(), body)
 
     def decision(self, check: CreditChecked, outcome: Any) -> OrderDecided:
         """fund-pool's answer to a check."""
@@ -125,14 +126,12 @@ class Make:
 
     def submission(self, *arguments: Any, **changes: Any) -> Submission:
         order = self.order(*arguments, **changes)
-        return Submission(order, self.origin(order.to_json()))
+        return Submission(order, self.origin(order))
 
     def cancelling(self, *arguments: Any, **changes: Any) -> Cancellation:
         event = self.cancellation(*arguments, **changes)
         key = (event.source, event.order_id)
-        return Cancellation(
-            key, event.order_revision, event.paying_account, event.reason, self.origin(event.to_json())
-        )
+        return Cancellation(key, event.order_revision, event.paying_account, event.reason, self.origin(event))
 
     def profile(
         self,

@@ -241,8 +241,8 @@ def test_used_is_what_the_history_says_after_every_step(make: Any, steps: list[t
     history.finish()
 
 
-@pytest.mark.parametrize("block", range(10))
-def test_a_thousand_long_histories(make: Any, block: int) -> None:
+@pytest.mark.parametrize("block", range(5))
+def test_500_long_histories(make: Any, block: int) -> None:
     """Longer than what hypothesis likes to draw, and with events that fit what has happened so far."""
     chance = random.Random(block)
     for _ in range(100):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from contracts.codec import decode
 from contracts.credit_checked import CreditOperation, CreditOutcome, MetricResult
 from contracts.order import Order, Reason
 from contracts.order_decided import OrderOutcome
@@ -14,18 +15,27 @@ OrderKey = tuple[str, str]
 WaitKind = Literal["parked", "pending"]
 
 
-@dataclass(frozen=True, slots=True)
+# What is made for every record is not frozen: freezing triples the price of making it.
+
+
+@dataclass(slots=True)
 class Origin:
-    """The order event that a check answers: its CloudEvents coordinates, its content and that one's version."""
+    """The order event that a check answers: its CloudEvents coordinates, its type and its bytes as they came."""
 
     event_source: str
     event_id: str
+    event_type: str
     digest: bytes
     body: bytes
-    body_version: int
+
+    def says_the_same(self, other: "Origin") -> bool:
+        """Whether two order events have the same content, however it is written."""
+        if self.digest == other.digest:
+            return True
+        return decode(self.event_type, self.body) == decode(other.event_type, other.body)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Submission:
     """An order handed in, at first or anew."""
 
@@ -41,7 +51,7 @@ class Submission:
         return self.order.order_revision
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cancellation:
     """An order taken back; it applies at once, whatever has come before."""
 
@@ -52,7 +62,7 @@ class Cancellation:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settlement:
     """fund-pool's answer to one check."""
 

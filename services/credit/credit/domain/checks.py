@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
 
 from contracts.credit_checked import CreditOutcome, MetricResult
 from contracts.money import MINOR_UNITS_MAX, Money, SignedMoney, decimal_string
@@ -18,6 +19,7 @@ Held = frozenset[tuple[str, str]]
 """(profile id, metric) pairs that special approval may waive."""
 
 NOTHING_HELD: Final[Held] = frozenset()
+AMOUNTS_KEPT_MAX: Final = 4096
 RESULT_OF: Final[dict[Enforcement, Result]] = {
     "warn": "warned",
     "special-approval": "held",
@@ -34,6 +36,16 @@ OUTCOME_OF: Final[tuple[CreditOutcome, ...]] = (
 """By severity: the most severe metric wins."""
 
 
+class Permit(NamedTuple):
+    """Why a profile lets what it has used rise, and the credit limit that this was measured by."""
+
+    why: str
+    limit: int | None
+
+
+UNCONTROLLED: Final = Permit("not-controlled", None)
+
+
 @dataclass(slots=True)
 class Verdict:
     """What a check found; `amounts` is what the order occupies by it, `permits` what allowed that, per profile."""
@@ -42,7 +54,7 @@ class Verdict:
     reasons: list[Reason] = field(default_factory=list)
     metrics: list[MetricResult] = field(default_factory=list)
     amounts: Amounts = field(default_factory=dict)
-    permits: dict[str, str] = field(default_factory=dict)
+    permits: dict[str, Permit] = field(default_factory=dict)
 
     @property
     def passes(self) -> bool:
@@ -118,7 +130,7 @@ def _measure(order: Order, profiles: Sequence[Profile], occupancy: Occupancy, wa
         if profile.used + delta > MINOR_UNITS_MAX:
             return _overflow(profile, delta)
         verdict.amounts[profile.profile_id] = amount
-        verdict.permits[profile.profile_id] = "not-controlled"
+        verdict.permits[profile.profile_id] = UNCONTROLLED
         for rule in profile.rules:
             severity = SEVERITY[_apply(rule, profile, amount, delta, waivable, verdict)]
             worst = max(worst, severity)
@@ -156,12 +168,12 @@ def _passes(rule: Rule, profile: Profile, amount: int, delta: int) -> bool:
     return amount <= limit
 
 
-def _permit(rule: Rule, result: Result) -> str:
-    if result == "passed":
-        if rule.limit is None:
-            return "not-controlled"
-        return UNLIMITED if rule.limit == UNLIMITED else "within-limit"
-    return result
+def _permit(rule: Rule, result: Result) -> Permit:
+    if rule.limit is None:
+        return UNCONTROLLED
+    if rule.limit == UNLIMITED:
+        return Permit(UNLIMITED, None)
+    return Permit("within-limit" if result == "passed" else result, rule.limit)
 
 
 def _wire(rule: Rule, profile: Profile, amount: int, delta: int, result: Result) -> MetricResult:
@@ -175,11 +187,22 @@ def _wire(rule: Rule, profile: Profile, amount: int, delta: int, result: Result)
         object_id=profile.object_id,
         metric=rule.metric,
         enforcement=rule.enforcement,
-        limit=Money.of(rule.limit, currency) if isinstance(rule.limit, int) else rule.limit,
-        used=SignedMoney.of(profile.used if is_credit_limit else 0, currency),
-        delta=SignedMoney.of(delta if is_credit_limit else amount, currency),
+        limit=_limit(rule.limit, currency) if isinstance(rule.limit, int) else rule.limit,
+        used=_signed(profile.used if is_credit_limit else 0, currency),
+        delta=_signed(delta if is_credit_limit else amount, currency),
         result=result,
     )
+
+
+@lru_cache(maxsize=AMOUNTS_KEPT_MAX)
+def _limit(minor: int, currency: str) -> Money:
+    return Money.of(minor, currency)
+
+
+@lru_cache(maxsize=AMOUNTS_KEPT_MAX)
+def _signed(minor: int, currency: str) -> SignedMoney:
+    """Made once for the metrics that tell the same amount, which most do."""
+    return SignedMoney.of(minor, currency)
 
 
 CONSEQUENCE: Final[dict[Result, str]] = {

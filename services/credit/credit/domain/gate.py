@@ -26,7 +26,7 @@ from credit.domain.arrivals import (
     Wait,
 )
 from credit.domain.changes import Changes, Hold, HoldEnd, Parked, Periods
-from credit.domain.checks import NOTHING_HELD, Held, Verdict, check, declined
+from credit.domain.checks import NOTHING_HELD, Held, Permit, Verdict, check, declined
 from credit.domain.customers import Customer
 from credit.domain.order_state import CheckFact, OrderState
 from credit.domain.profiles import CUSTOMER, Entry, Profile, ProfileKey
@@ -34,6 +34,7 @@ from credit.domain.profiles import CUSTOMER, Entry, Profile, ProfileKey
 PARKED_MAX: Final = 64
 AHEAD_MAX: Final = 1000
 REASON_CHARACTERS_MAX: Final = 1500
+RELEASED: Final = Permit("released", None)
 
 
 class CreditError(Exception):
@@ -131,11 +132,11 @@ class Gate:
 
     def _came_before(self, order: OrderState, revision: int, origin: Origin) -> bool:
         """Whether this revision is known; with another content it is refused as a conflict."""
-        known = order.digest(revision)
+        known = order.origin(revision)
         if known is None:
-            assert not order.has_answered(revision), "the digests of answered revisions are loaded"
+            assert not order.has_answered(revision), "what came before of this revision is loaded"
             return False
-        if known != origin.digest:
+        if not known.says_the_same(origin):
             self._effect.refusal = Refusal(
                 "revision-conflict",
                 f"revision {revision} of order {order.order_id} of {order.source} came before with another content",
@@ -345,7 +346,7 @@ class Gate:
             person=person,
         )
         if origin is not None:
-            order.mark_answered(revision, origin.digest)
+            order.mark_answered(revision, origin)
         self.changes.orders[order.key] = order
         self.changes.answers.append(answer)
         self._effect.answers.append(answer)
@@ -377,14 +378,15 @@ class Gate:
             self.changes.profiles[profile_id] = profile
             change = occupancy.occupied(profile_id) - occupied
             if change:
-                self._post(order, check_number, profile, change, "released")
+                self._post(order, check_number, profile, change, RELEASED)
 
-    def _post(self, order: OrderState, check_number: int, profile: Profile, change: int, permit: str) -> None:
+    def _post(
+        self, order: OrderState, check_number: int, profile: Profile, change: int, permit: Permit
+    ) -> None:
         self.changes.profiles[profile.profile_id] = profile
         profile.used += change
         profile.entries += 1
         assert 0 <= profile.settled <= profile.used, "what is used covers what is settled"
-        limit = profile.limit("credit-limit")
         entry = Entry(
             profile_id=profile.profile_id,
             entry_number=profile.entries,
@@ -393,8 +395,8 @@ class Gate:
             check_number=check_number,
             change=change,
             used_after=profile.used,
-            permit=permit,
-            limit=limit if isinstance(limit, int) else None,
+            permit=permit.why,
+            limit=permit.limit,
         )
         self.changes.entries.append(entry)
 

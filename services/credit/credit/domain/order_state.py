@@ -6,7 +6,7 @@ from typing import Literal
 from contracts.credit_checked import CreditOperation, CreditOutcome
 from contracts.order import Order
 
-from credit.domain.arrivals import OrderKey, Submission
+from credit.domain.arrivals import OrderKey, Origin, Submission
 from credit.domain.checks import NOTHING_HELD, Held
 from credit.domain.occupancy import Occupancy
 
@@ -37,7 +37,7 @@ class OrderState:
 
     Revisions up to `last_revision` are answered without a gap, those in `answered_ahead` beyond it; `checks`
     is the number of the last check. `open_check` waits for its decision or approval; `order_check` is the
-    check whose submission is the order as it stands, `order` that submission where it was loaded. `digests`
+    check whose submission is the order as it stands, `order` that submission where it was loaded. `origins`
     and `facts` hold what was loaded of earlier revisions and checks; `held` what the pending check waits for;
     `stored` is the occupancy that is written down, as (check, profile) and whether it is settled, and
     `stored_parked` the parked revisions.
@@ -55,7 +55,7 @@ class OrderState:
     order: Order | None = None
     occupancy: Occupancy = field(default_factory=Occupancy)
     parked: dict[int, Submission] = field(default_factory=dict)
-    digests: dict[int, bytes] = field(default_factory=dict)
+    origins: dict[int, Origin] = field(default_factory=dict)
     facts: dict[int, CheckFact] = field(default_factory=dict)
     held: Held = NOTHING_HELD
     stored: dict[tuple[int, str], bool] = field(default_factory=dict)
@@ -72,11 +72,11 @@ class OrderState:
     def has_answered(self, revision: int) -> bool:
         return revision <= self.last_revision or revision in self.answered_ahead
 
-    def digest(self, revision: int) -> bytes | None:
-        """The content under which a revision came before, answered or parked."""
+    def origin(self, revision: int) -> Origin | None:
+        """The order event by which a revision came before, answered or parked."""
         if revision in self.parked:
-            return self.parked[revision].origin.digest
-        return self.digests.get(revision)
+            return self.parked[revision].origin
+        return self.origins.get(revision)
 
     def takes(self, revision: int) -> bool:
         """Whether a submission of this revision can be answered now, or has to wait for what goes before it.
@@ -95,9 +95,9 @@ class OrderState:
         revision = self.last_revision + 1
         return revision if revision in self.parked and self.takes(revision) else None
 
-    def mark_answered(self, revision: int, digest: bytes) -> None:
+    def mark_answered(self, revision: int, origin: Origin) -> None:
         """Counts a revision as answered; those answered ahead of it follow."""
-        self.digests[revision] = digest
+        self.origins[revision] = origin
         if revision != self.last_revision + 1:
             self.answered_ahead.add(revision)
             return

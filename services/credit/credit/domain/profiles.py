@@ -20,7 +20,7 @@ ProfileKey = tuple[str, str, str]
 """Object type, object id, currency."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rule:
     """One metric of a profile: its limit and what happens when it fails."""
 
@@ -52,12 +52,12 @@ class Profile:
         return next((rule.limit for rule in self.rules if rule.metric == metric), None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """One change of a profile's `used`, never changed afterwards.
 
     `permit` says what allowed it: within-limit, not-controlled, unlimited, warned or waived; released for
-    what lowers. `limit` is the credit limit of that moment, None when there was none.
+    what lowers. `limit` is the credit limit that it was measured by, None when there was none.
     """
 
     profile_id: str

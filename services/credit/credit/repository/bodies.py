@@ -9,6 +9,8 @@ from contracts.order import Order, Reason
 from contracts.order_submitted import OrderSubmitted
 from pydantic import TypeAdapter
 
+from credit.domain.arrivals import Origin
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -34,3 +36,8 @@ def findings(body: bytes) -> Findings:
 def stored_order(body: bytes, version: int) -> Order:
     """An order as it was stored, in today's version of the contract."""
     return cast(OrderSubmitted, decode(f"{OrderSubmitted.contract.name}.v{version}", body))
+
+
+def body_version(origin: Origin) -> int:
+    """The version of the contract in which an order event came."""
+    return int(origin.event_type.rpartition(".v")[2])

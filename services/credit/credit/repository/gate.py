@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from contracts.order import Order
+from contracts.order_cancelled import OrderCancelled
+from contracts.order_submitted import OrderSubmitted
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -128,7 +130,7 @@ async def _load_parked(connection: AsyncConnection, orders: Mapping[OrderKey, Or
         return
     for row in await connection.execute(PARKED, _key_arrays(keys)):
         order = stored_order(row.body, row.body_version)
-        origin = Origin(row.event_source, row.event_id, row.digest, row.body, row.body_version)
+        origin = _origin(row, "submit")
         orders[row.source, row.order_id].parked[row.order_revision] = Submission(order, origin)
 
 
@@ -167,13 +169,13 @@ CHECKS: Final = text(
                     cast(:contents as boolean[])) as k (source, order_id, check_number, with_content)
         join credit_check c using (source, order_id, check_number)
         union all
-        select c.source, c.order_id, c.check_number, false
+        select c.source, c.order_id, c.check_number, true
         from unnest(cast(:revised_sources as text[]), cast(:revised_order_ids as text[]),
                     cast(:revisions as integer[])) as k (source, order_id, order_revision)
         join credit_check c using (source, order_id, order_revision)
         where c.digest is not null)
-    select c.source, c.order_id, c.check_number, c.order_revision, c.operation, c.outcome, c.digest,
-           d.outcome as decided, c.body_version,
+    select c.source, c.order_id, c.check_number, c.order_revision, c.operation, c.outcome, c.event_source,
+           c.event_id, c.digest, c.body_version, d.outcome as decided,
            case when w.with_content then c.body end as body,
            case when w.with_content then c.findings end as findings
     from wanted w
@@ -206,12 +208,21 @@ async def _load_checks(
 
 def _take_check(order: OrderState, row: Row[Any]) -> None:
     order.facts[row.check_number] = CheckFact(row.operation, row.outcome, row.decided)
-    if row.digest is not None:
-        order.digests[row.order_revision] = row.digest
-    if row.body is not None and row.operation == "submit":
+    if row.body is None:
+        return
+    order.origins[row.order_revision] = _origin(row, row.operation)
+    if row.check_number == order.order_check:
         order.order = stored_order(row.body, row.body_version)
         order.held = held_metrics(findings(row.findings).metrics)
 
+
+def _origin(row: Row[Any], operation: str) -> Origin:
+    event_type = f"{EVENT_OF[operation]}.v{row.body_version}"
+    return Origin(row.event_source, row.event_id, event_type, row.digest, row.body)
+
+
+EVENT_OF: Final = {"submit": OrderSubmitted.contract.name, "cancel": OrderCancelled.contract.name}
+"""The order event of each operation."""
 
 OCCUPANCY: Final = text(
     """

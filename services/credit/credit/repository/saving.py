@@ -1,6 +1,7 @@
 """Writes back what a gate decided: one statement, and one more when something began or ended to wait."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,22 +10,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.changes import Changes, Hold, HoldEnd
 from credit.domain.order_state import OrderState
-from credit.repository.bodies import findings_body
+from credit.repository.bodies import body_version, findings_body
 
-Columns = dict[str, list[Any]]  # Any: one array per column, each of its own type
+Columns = dict[str, Any]  # Any: one array per column, a list of its type or a literal
+
+
+def plain(name: str, kind: str) -> str:
+    """SQL for an array that arrives as text: for values that need no quoting, half the price of a bound array."""
+    return f"cast(cast(:{name} as text) as {kind}[])"
+
 
 SAVE: Final = text(
-    """
+    f"""
     with orders as (
         update sales_order o
         set status = n.status, paying_account = n.paying_account, last_revision = n.last_revision,
             answered_ahead = cast(n.answered_ahead as integer[]), parked = cast(n.parked as integer[]),
             checks = n.checks, open_check = n.open_check, order_check = n.order_check
-        from unnest(cast(:order_source as text[]), cast(:order_order_id as text[]), cast(:order_status as text[]),
-                    cast(:order_paying_account as text[]), cast(:order_last_revision as integer[]),
-                    cast(:order_answered_ahead as text[]), cast(:order_parked as text[]),
-                    cast(:order_checks as bigint[]), cast(:order_open_check as bigint[]),
-                    cast(:order_order_check as bigint[]))
+        from unnest(cast(:order_source as text[]), cast(:order_order_id as text[]), {plain("order_status", "text")},
+                    cast(:order_paying_account as text[]), {plain("order_last_revision", "integer")},
+                    {plain("order_answered_ahead", "text")}, {plain("order_parked", "text")},
+                    {plain("order_checks", "bigint")}, {plain("order_open_check", "bigint")},
+                    {plain("order_order_check", "bigint")})
             as n (source, order_id, status, paying_account, last_revision, answered_ahead, parked, checks,
                   open_check, order_check)
         where o.source = n.source and o.order_id = n.order_id),
@@ -33,53 +40,54 @@ SAVE: Final = text(
                                   person, event_source, event_id, digest, body, body_version, checked_at)
         select n.*, cast(:now as timestamptz)
         from unnest(cast(:check_source as text[]), cast(:check_order_id as text[]),
-                    cast(:check_number as bigint[]), cast(:check_revision as integer[]),
-                    cast(:check_operation as text[]), cast(:check_outcome as text[]),
+                    {plain("check_number", "bigint")}, {plain("check_revision", "integer")},
+                    {plain("check_operation", "text")}, {plain("check_outcome", "text")},
                     cast(:check_findings as bytea[]), cast(:check_person as text[]),
                     cast(:check_event_source as text[]), cast(:check_event_id as text[]),
                     cast(:check_digest as bytea[]), cast(:check_body as bytea[]),
-                    cast(:check_body_version as integer[])) as n),
+                    {plain("check_body_version", "integer")}) as n),
     decisions as (
         insert into check_decision (source, order_id, check_number, outcome, event_id, recorded_at)
         select n.*, cast(:now as timestamptz)
         from unnest(cast(:decision_source as text[]), cast(:decision_order_id as text[]),
-                    cast(:decision_number as bigint[]), cast(:decision_outcome as text[]),
+                    {plain("decision_number", "bigint")}, {plain("decision_outcome", "text")},
                     cast(:decision_event_id as text[])) as n),
     occupied as (
         insert into occupancy (source, order_id, check_number, profile_id, amount_minor, settled)
-        select source, order_id, check_number, cast(profile_id as uuid), amount_minor, settled
+        select source, order_id, check_number, profile_id, amount_minor, settled
         from unnest(cast(:occupied_source as text[]), cast(:occupied_order_id as text[]),
-                    cast(:occupied_number as bigint[]), cast(:occupied_profile as text[]),
-                    cast(:occupied_amount as bigint[]), cast(:occupied_settled as boolean[]))
+                    {plain("occupied_number", "bigint")}, {plain("occupied_profile", "uuid")},
+                    {plain("occupied_amount", "bigint")}, {plain("occupied_settled", "boolean")})
             as n (source, order_id, check_number, profile_id, amount_minor, settled)),
     settled as (
         update occupancy o set settled = true
         from unnest(cast(:settled_source as text[]), cast(:settled_order_id as text[]),
-                    cast(:settled_number as bigint[]), cast(:settled_profile as text[]))
+                    {plain("settled_number", "bigint")}, {plain("settled_profile", "uuid")})
             as n (source, order_id, check_number, profile_id)
         where o.source = n.source and o.order_id = n.order_id and o.check_number = n.check_number
-          and o.profile_id = cast(n.profile_id as uuid)),
+          and o.profile_id = n.profile_id),
     released as (
         delete from occupancy o
         using unnest(cast(:released_source as text[]), cast(:released_order_id as text[]),
-                     cast(:released_number as bigint[]), cast(:released_profile as text[]))
+                     {plain("released_number", "bigint")}, {plain("released_profile", "uuid")})
             as n (source, order_id, check_number, profile_id)
         where o.source = n.source and o.order_id = n.order_id and o.check_number = n.check_number
-          and o.profile_id = cast(n.profile_id as uuid)),
+          and o.profile_id = n.profile_id),
     profiles as (
         update credit_profile p
         set used_minor = n.used_minor, settled_minor = n.settled_minor, entries = n.entries
-        from unnest(cast(:profile_id as text[]), cast(:profile_used as bigint[]),
-                    cast(:profile_settled as bigint[]), cast(:profile_entries as bigint[]))
+        from unnest({plain("profile_id", "uuid")}, {plain("profile_used", "bigint")},
+                    {plain("profile_settled", "bigint")}, {plain("profile_entries", "bigint")})
             as n (profile_id, used_minor, settled_minor, entries)
-        where p.profile_id = cast(n.profile_id as uuid))
+        where p.profile_id = n.profile_id)
     insert into occupancy_entry (profile_id, entry_number, recorded_at, source, order_id, check_number,
                                  change_minor, used_after_minor, permit, limit_minor)
-    select cast(profile_id as uuid), entry_number, cast(:now as timestamptz), source, order_id, check_number,
+    select profile_id, entry_number, cast(:now as timestamptz), source, order_id, check_number,
            change_minor, used_after_minor, permit, limit_minor
-    from unnest(cast(:entry_profile as text[]), cast(:entry_number as bigint[]), cast(:entry_source as text[]),
-                cast(:entry_order_id as text[]), cast(:entry_check as bigint[]), cast(:entry_change as bigint[]),
-                cast(:entry_used_after as bigint[]), cast(:entry_permit as text[]), cast(:entry_limit as bigint[]))
+    from unnest({plain("entry_profile", "uuid")}, {plain("entry_number", "bigint")}, cast(:entry_source as text[]),
+                cast(:entry_order_id as text[]), {plain("entry_check", "bigint")}, {plain("entry_change", "bigint")},
+                {plain("entry_used_after", "bigint")}, {plain("entry_permit", "text")},
+                {plain("entry_limit", "bigint")})
         as n (profile_id, entry_number, source, order_id, check_number, change_minor, used_after_minor, permit,
               limit_minor)
     """
@@ -106,24 +114,29 @@ def _columns(changes: Changes) -> Columns:
     }
 
 
+def literal(values: Iterable[object]) -> str:
+    """A PostgreSQL array in text, of numbers, words and ids without special characters, as `plain` reads it."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
 def _order_columns(orders: Sequence[OrderState]) -> Columns:
     return {
         "order_source": [order.source for order in orders],
         "order_order_id": [order.order_id for order in orders],
-        "order_status": [order.status for order in orders],
+        "order_status": literal(order.status for order in orders),
         "order_paying_account": [order.paying_account for order in orders],
-        "order_last_revision": [order.last_revision for order in orders],
-        "order_answered_ahead": [_array(order.answered_ahead) for order in orders],
-        "order_parked": [_array(order.parked) for order in orders],
-        "order_checks": [order.checks for order in orders],
-        "order_open_check": [order.open_check for order in orders],
-        "order_order_check": [order.order_check for order in orders],
+        "order_last_revision": literal(order.last_revision for order in orders),
+        "order_answered_ahead": literal(_nested(order.answered_ahead) for order in orders),
+        "order_parked": literal(_nested(order.parked) for order in orders),
+        "order_checks": literal(order.checks for order in orders),
+        "order_open_check": literal(order.open_check for order in orders),
+        "order_order_check": literal(order.order_check for order in orders),
     }
 
 
-def _array(numbers: Iterable[int]) -> str:
-    """A PostgreSQL array in text; arrays of unequal length do not nest."""
-    return "{" + ",".join(map(str, sorted(numbers))) + "}"
+def _nested(numbers: Collection[int]) -> str:
+    """An array within an array of text; arrays of unequal length do not nest otherwise."""
+    return f'"{literal(sorted(numbers))}"' if numbers else '"{}"'
 
 
 def _check_columns(changes: Changes) -> Columns:
@@ -132,17 +145,17 @@ def _check_columns(changes: Changes) -> Columns:
     return {
         "check_source": [answer.key[0] for answer in answers],
         "check_order_id": [answer.key[1] for answer in answers],
-        "check_number": [answer.check_number for answer in answers],
-        "check_revision": [answer.revision for answer in answers],
-        "check_operation": [answer.operation for answer in answers],
-        "check_outcome": [answer.outcome for answer in answers],
+        "check_number": literal(answer.check_number for answer in answers),
+        "check_revision": literal(answer.revision for answer in answers),
+        "check_operation": literal(answer.operation for answer in answers),
+        "check_outcome": literal(answer.outcome for answer in answers),
         "check_findings": [findings_body(answer.reasons, answer.metrics) for answer in answers],
         "check_person": [answer.person for answer in answers],
         "check_event_source": [origin and origin.event_source for origin in origins],
         "check_event_id": [origin and origin.event_id for origin in origins],
         "check_digest": [origin and origin.digest for origin in origins],
         "check_body": [origin and origin.body for origin in origins],
-        "check_body_version": [origin and origin.body_version for origin in origins],
+        "check_body_version": literal(origin and body_version(origin) for origin in origins),
     }
 
 
@@ -151,17 +164,34 @@ def _decision_columns(changes: Changes) -> Columns:
     return {
         "decision_source": [decision.key[0] for decision in decisions],
         "decision_order_id": [decision.key[1] for decision in decisions],
-        "decision_number": [decision.check_number for decision in decisions],
-        "decision_outcome": [decision.outcome for decision in decisions],
+        "decision_number": literal(decision.check_number for decision in decisions),
+        "decision_outcome": literal(decision.outcome for decision in decisions),
         "decision_event_id": [decision.event_id for decision in decisions],
     }
 
 
+@dataclass(slots=True)
+class Rows:
+    """Rows of the occupancy by what becomes of them: key, check, profile and what else the columns name."""
+
+    names: tuple[str, ...]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def columns(self, prefix: str) -> Columns:
+        columns = (
+            list(zip(*self.rows, strict=True)) if self.rows else [() for _ in range(len(self.names) + 2)]
+        )
+        values: Columns = {f"{prefix}_source": list(columns[0]), f"{prefix}_order_id": list(columns[1])}
+        return values | {
+            f"{prefix}_{name}": literal(column) for name, column in zip(self.names, columns[2:], strict=True)
+        }
+
+
 def _occupancy_columns(orders: Sequence[OrderState]) -> Columns:
     """The difference between what an order occupies and what was stored of it."""
-    occupied: list[tuple[str, str, int, str, int, bool]] = []
-    settled: list[tuple[str, str, int, str]] = []
-    released: list[tuple[str, str, int, str]] = []
+    occupied = Rows(("number", "profile", "amount", "settled"))
+    settled = Rows(("number", "profile"))
+    released = Rows(("number", "profile"))
     for order in orders:
         occupancy, gone = order.occupancy, set(order.stored)
         for number, amounts in occupancy.checks.items():
@@ -170,45 +200,37 @@ def _occupancy_columns(orders: Sequence[OrderState]) -> Columns:
                 gone.discard((number, profile_id))
                 was_settled = order.stored.get((number, profile_id))
                 if was_settled is None:
-                    occupied.append((*order.key, number, profile_id, amount, is_settled))
+                    occupied.rows.append(
+                        (order.source, order.order_id, number, profile_id, amount, is_settled)
+                    )
                 elif is_settled and not was_settled:
-                    settled.append((*order.key, number, profile_id))
-        released += [(*order.key, number, profile_id) for number, profile_id in gone]
-    place = ("source", "order_id", "number", "profile")
-    return {
-        **_transposed("occupied", (*place, "amount", "settled"), occupied),
-        **_transposed("settled", place, settled),
-        **_transposed("released", place, released),
-    }
-
-
-def _transposed(prefix: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Columns:
-    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-    return {f"{prefix}_{name}": list(column) for name, column in zip(names, columns, strict=True)}
+                    settled.rows.append((order.source, order.order_id, number, profile_id))
+        released.rows += [(order.source, order.order_id, number, profile_id) for number, profile_id in gone]
+    return {**occupied.columns("occupied"), **settled.columns("settled"), **released.columns("released")}
 
 
 def _profile_columns(changes: Changes) -> Columns:
     profiles = changes.profiles.values()
     return {
-        "profile_id": [profile.profile_id for profile in profiles],
-        "profile_used": [profile.used for profile in profiles],
-        "profile_settled": [profile.settled for profile in profiles],
-        "profile_entries": [profile.entries for profile in profiles],
+        "profile_id": literal(profile.profile_id for profile in profiles),
+        "profile_used": literal(profile.used for profile in profiles),
+        "profile_settled": literal(profile.settled for profile in profiles),
+        "profile_entries": literal(profile.entries for profile in profiles),
     }
 
 
 def _entry_columns(changes: Changes) -> Columns:
     entries = changes.entries
     return {
-        "entry_profile": [entry.profile_id for entry in entries],
-        "entry_number": [entry.entry_number for entry in entries],
+        "entry_profile": literal(entry.profile_id for entry in entries),
+        "entry_number": literal(entry.entry_number for entry in entries),
         "entry_source": [entry.source for entry in entries],
         "entry_order_id": [entry.order_id for entry in entries],
-        "entry_check": [entry.check_number for entry in entries],
-        "entry_change": [entry.change for entry in entries],
-        "entry_used_after": [entry.used_after for entry in entries],
-        "entry_permit": [entry.permit for entry in entries],
-        "entry_limit": [entry.limit for entry in entries],
+        "entry_check": literal(entry.check_number for entry in entries),
+        "entry_change": literal(entry.change for entry in entries),
+        "entry_used_after": literal(entry.used_after for entry in entries),
+        "entry_permit": literal(entry.permit for entry in entries),
+        "entry_limit": literal(entry.limit for entry in entries),
     }
 
 
@@ -251,6 +273,11 @@ SAVE_WAITS: Final = text(
 )
 
 
+def _transposed(prefix: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> Columns:
+    columns = zip(*rows, strict=True) if rows else ([] for _ in names)
+    return {f"{prefix}_{name}": list(column) for name, column in zip(names, columns, strict=True)}
+
+
 async def _save_waits(connection: AsyncConnection, changes: Changes, now: datetime) -> None:
     await connection.execute(SAVE_WAITS, {"now": now, **_parked_columns(changes), **_hold_columns(changes)})
 
@@ -268,7 +295,7 @@ def _parked_columns(changes: Changes) -> Columns:
             row.submission.origin.event_id,
             row.submission.origin.digest,
             row.submission.origin.body,
-            row.submission.origin.body_version,
+            body_version(row.submission.origin),
             row.due_at,
         )
         for row in kept
