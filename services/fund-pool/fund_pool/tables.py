@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -55,7 +57,7 @@ user_right = Table(
     Column("account", Text, nullable=False),
     Column("right_name", Text, nullable=False),
     Column("active", Boolean, nullable=False),
-    Index("user_right_account", "account", "user_id"),
+    Index("user_right_account", "account", "user_id", postgresql_where=text("active")),
 )
 
 relationship = Table(
@@ -79,7 +81,7 @@ deduction_order = Table(
     METADATA,
     Column("settlement_organisation", Text, primary_key=True),
     Column("customer", Text, primary_key=True),
-    Column("version", BigInteger, nullable=False),
+    Column("version", BigInteger, ForeignKey("deduction_order_version.version"), nullable=False),
     Column("account_types", ARRAY(Text)),
 )
 
@@ -98,7 +100,7 @@ deduction_order_version = Table(
 fund_account = Table(
     "fund_account",
     METADATA,
-    Column("account", Text, primary_key=True),
+    Column("account", Text, ForeignKey("account.account"), primary_key=True),
     Column("account_type", Text, primary_key=True),
     Column("currency", Text, primary_key=True),
     Column("balance", BigInteger, nullable=False),
@@ -196,7 +198,7 @@ payment = Table(
 quota_alert = Table(
     "quota_alert",
     METADATA,
-    Column("account", Text, primary_key=True),
+    Column("account", Text, ForeignKey("account.account"), primary_key=True),
     Column("currency", Text, primary_key=True),
     Column("threshold", BigInteger, nullable=False),
     Column("enabled", Boolean, nullable=False),
@@ -216,6 +218,9 @@ quota_episode = Table(
     Column("reminder_number", Integer, nullable=False),
     Column("ended_at", MOMENT),
     Column("ending", Text),
+    Index(
+        "quota_episode_open", "account", "currency", unique=True, postgresql_where=text("ended_at is null")
+    ),
 )
 
 quota_notice = Table(
@@ -252,7 +257,7 @@ opening_balance = Table(
     Column("account", Text, primary_key=True),
     Column("account_type", Text, primary_key=True),
     Column("currency", Text, primary_key=True),
-    Column("import_id", Uuid, nullable=False),
+    Column("import_id", Uuid, ForeignKey("opening_import.import_id"), nullable=False),
     Column("row_number", Integer, nullable=False),
     Column("entry_number", BigInteger, nullable=False),
 )

@@ -1,10 +1,12 @@
 """Events and commands at once on the accounts that they share."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from chassis.testing import Harness, only
 
+from chassis import ServiceContext
 from contracts import OrderDecided
 
 pytestmark = pytest.mark.stack
@@ -13,7 +15,7 @@ ACCOUNTS = ("A-1", "A-2", "A-3", "A-4")
 ROUNDS = 6
 
 
-async def consume(harness: Harness, make, instance, side: int) -> None:
+async def consume(harness: Harness, make: Any, instance: ServiceContext, side: int) -> None:
     """Orders and cancellations over all accounts, in one direction or the other."""
     accounts = ACCOUNTS if side else ACCOUNTS[::-1]
     for number in range(ROUNDS):
@@ -60,7 +62,9 @@ async def import_balances(harness: Harness) -> list[int]:
     return statuses
 
 
-async def test_orders_payments_alerts_and_imports_at_once_lose_nothing(harness, make, broken):
+async def test_orders_payments_alerts_and_imports_at_once_lose_nothing(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data(*ACCOUNTS), *(make.payment(name, "60.00") for name in ACCOUNTS))
     second = harness.instance()
     *_, alerts, imports = await asyncio.wait_for(
@@ -76,7 +80,11 @@ async def test_orders_payments_alerts_and_imports_at_once_lose_nothing(harness, 
     assert alerts == [200] * ROUNDS
     assert imports == [201, 200] * 3
     decided = only(await harness.drain(), OrderDecided)
-    paid = sum(event.position.total.minor for event in decided if event.outcome == "accepted")
+    accepted = [event.position for event in decided if event.outcome == "accepted"]
+    paid = 0
+    for position in accepted:
+        assert position is not None
+        paid += position.total.minor
     assert len(decided) == 2 * (ROUNDS * 4 + (ROUNDS - 1) * 2)
     (held,) = await harness.rows("select sum(balance) as held from fund_account where currency = 'CNY'")
     (left,) = await harness.rows(

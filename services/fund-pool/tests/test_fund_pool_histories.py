@@ -5,11 +5,12 @@ The histories run through the very code that decides batches, on pools in memory
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from contracts.codec import decode
 from contracts.money import decimal_string
@@ -80,28 +81,35 @@ class World:
     )
     orders: dict[tuple[str, str], OrderState] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
-    opened: set = field(default_factory=set)
+    opened: set[Any] = field(default_factory=set)
     now: datetime = T0
-    played: list = field(default_factory=list)
-    checks: Counter = field(default_factory=Counter)
-    told: Counter = field(default_factory=Counter)
-    episodes: dict = field(default_factory=dict)
-    held_back: list = field(default_factory=list)
+    played: list[Any] = field(default_factory=list)
+    checks: Counter[str] = field(default_factory=Counter)
+    told: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    episodes: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def batch(self, records: list[Record]) -> Batch:
-        return Batch(service="fund-pool", connection=None, now=self.now, records=records)
+    def batch(self, records: list[Record[Any]]) -> Batch[Any]:
+        return Batch(service="fund-pool", connection=cast(Any, None), now=self.now, records=records)
 
-    def record(self, event: Any) -> Record:
+    def record(self, event: Any) -> Record[Any]:
         body = event.to_json()
         digest = blake2b(body, digest_size=16).digest()
         return Record(
-            event, f"id-{len(self.played)}", "test", event.contract.type, T0, "c", None, digest, None
+            event,
+            f"id-{len(self.played)}",
+            "test",
+            event.contract.type,
+            T0,
+            "c",
+            None,
+            digest,
+            cast(Any, None),
         )
 
     def key(self, order_id: str) -> tuple[str, str]:
         return ("shop-east", order_id)
 
-    def check(self, record: Record) -> None:
+    def check(self, record: Record[Any]) -> None:
         event = record.event
         state = self.orders.setdefault(
             self.key(event.order_id), OrderState(event.source, event.order_id, event.paying_account)
@@ -128,8 +136,11 @@ class World:
         gave = sum(account.gave.minor for account in decided.explanation.accounts)
         assert gave == (paid if decided.outcome == "accepted" else 0)
 
-    def published(self, batch: Batch) -> list:
-        events = [decode(f"{row.topic}.v1", row.body) for row in batch.outbox]
+    def published(self, batch: Batch[Any]) -> list[Any]:
+        events = []
+        for row in batch.outbox:
+            assert row.body is not None
+            events.append(decode(f"{row.topic}.v1", row.body))
         for event in events:
             if isinstance(event, BalanceChanged):
                 place = (event.account, event.account_type, event.change.currency)
@@ -152,7 +163,7 @@ class World:
             assert self.episodes[place] == event.episode_id
             assert 1 <= event.reminder_number <= 5
 
-    def deliver(self, record: Record) -> None:
+    def deliver(self, record: Record[Any]) -> None:
         if record.event.contract.name == "credit-checked":
             self.check(record)
         else:
@@ -169,7 +180,7 @@ class World:
         self.deliver(record)
 
 
-def balances(pools: dict[str, Pool]) -> dict:
+def balances(pools: dict[str, Pool]) -> dict[Any, Any]:
     return {
         (name, *key): (purse.balance, purse.line)
         for name, pool in pools.items()
@@ -177,12 +188,12 @@ def balances(pools: dict[str, Pool]) -> dict:
     }
 
 
-def pay(world: World, name, code, minor, number, account_type):
+def pay(world: World, name: str, code: str, minor: int, number: int, account_type: str) -> None:
     money = decimal_string(minor, code)
     world.play(world.make.payment(name, money, code, payment_id=f"P-{number}", account_type=account_type))
 
 
-def open_balance(world: World, name, code, account_type, first, second):
+def open_balance(world: World, name: str, code: str, account_type: str, first: int, second: int) -> None:
     row = (
         OpeningRow(1, name, account_type, code, granted=first, used=second)
         if account_type == "overdraft"
@@ -197,7 +208,7 @@ def open_balance(world: World, name, code, account_type, first, second):
         world.published(batch)
 
 
-def submit(world: World, name, code, order_id, amounts, outcome):
+def submit(world: World, name: str, code: str, order_id: str, amounts: list[int], outcome: str) -> None:
     state = world.orders.get(world.key(order_id))
     owner = state.account if state is not None else name
     order = world.make.order(
@@ -207,14 +218,14 @@ def submit(world: World, name, code, order_id, amounts, outcome):
     world.play(world.make.check(order, world.checks[order_id], outcome=outcome))
 
 
-def cancel(world: World, order_id):
+def cancel(world: World, order_id: str) -> None:
     state = world.orders.get(world.key(order_id))
     world.checks[order_id] += 1
     owner = state.account if state is not None else ACCOUNTS[0]
     world.play(world.make.cancel(owner, world.checks[order_id], order_id=order_id))
 
 
-def early(world: World, order_id):
+def early(world: World, order_id: str) -> None:
     """A cancellation that overtakes the submission before it."""
     state = world.orders.get(world.key(order_id))
     owner = state.account if state is not None else ACCOUNTS[0]
@@ -225,14 +236,14 @@ def early(world: World, order_id):
     world.play(world.make.check(order, number + 1))
 
 
-def again(world: World, index):
+def again(world: World, index: int) -> None:
     if world.played:
         before = balances(world.pools)
         world.deliver(world.played[index % len(world.played)])
         assert balances(world.pools) == before
 
 
-def alert(world: World, name, code, threshold, enabled, margin):
+def alert(world: World, name: str, code: str, threshold: int, enabled: bool, margin: int) -> None:
     pool = world.pools[name]
     new = Alert(threshold, enabled, margin)
     watch = pool.watches.setdefault(code, Watch(code, new))
@@ -246,13 +257,13 @@ def alert(world: World, name, code, threshold, enabled, margin):
         world.episodes.pop((name, code), None)
 
 
-def policy(world: World, name, account_types):
+def policy(world: World, name: str, account_types: list[str]) -> None:
     world.pools[name].deduction = DeductionOrder(
         world.pools[name].deduction.version + 1, tuple(account_types)
     )
 
 
-def wait(world: World, hours):
+def wait(world: World, hours: int) -> None:
     world.now += timedelta(hours=hours)
     for pool in world.pools.values():
         for watch in pool.watches.values():
@@ -263,7 +274,7 @@ def wait(world: World, hours):
             world.published(batch)
 
 
-STEPS = {
+STEPS: dict[str, Callable[..., None]] = {
     "pay": pay,
     "open": open_balance,
     "submit": submit,
@@ -293,12 +304,12 @@ def inspect(world: World) -> None:
 
 
 def inspect_entries(pool: Pool) -> None:
-    folded: Counter = Counter()
+    folded: Counter[tuple[str, str, str]] = Counter()
     assert [entry.number for entry in pool.entries] == list(range(1, pool.last_entry_number + 1))
     for before, after in zip(pool.entries, pool.entries[1:], strict=False):
         assert before.posted_at <= after.posted_at
     for entry in pool.entries:
-        sums: Counter = Counter()
+        sums: Counter[str] = Counter()
         for posting in entry.postings:
             sums[posting.currency] += posting.amount
             folded[posting.bucket, posting.account_type, posting.currency] += posting.amount
@@ -349,7 +360,7 @@ def inspect_money(world: World) -> None:
     suppress_health_check=list(HealthCheck),
     derandomize=not NIGHTLY,
 )
-def test_the_books_balance_whatever_happens(make, steps):
+def test_the_books_balance_whatever_happens(make: Any, steps: list[Any]) -> None:
     world = World(make)
     for kind, *arguments in steps:
         STEPS[kind](world, *arguments)
@@ -368,7 +379,9 @@ def test_the_books_balance_whatever_happens(make, steps):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )
-def test_orders_on_one_purse_never_take_more_than_it_holds(make, totals, cash, line):
+def test_orders_on_one_purse_never_take_more_than_it_holds(
+    make: Any, totals: list[int], cash: int, line: int
+) -> None:
     pool = make.pool(cash=f"{cash}.00", overdraft=(f"{line}.00", "0.00"))
     world = World(make, pools={"A-1": pool, "A-2": Pool("A-2")})
     for purse, balance in (("cash", cash), ("overdraft", 0)):

@@ -2,11 +2,15 @@
 
 import csv
 import io
+import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from chassis.http import OPEN_PATHS, unprotected_routes
-from chassis.testing import only
+from chassis.testing import Harness, only
+from contracts.order_decided import Explanation
 from fund_pool import api
 from fund_pool.app import service
 
@@ -40,14 +44,14 @@ def key(value: str) -> dict[str, str]:
     return {"Idempotency-Key": value}
 
 
-async def funded(harness, make, *accounts: str) -> None:
+async def funded(harness: Harness, make: Any, *accounts: str) -> None:
     """100.00 of cash each, posted at T0."""
     harness.now = T0
     await harness.play(*make.master_data(*accounts))
     await harness.play(*(make.payment(account, "100.00") for account in accounts))
 
 
-async def test_every_route_declares_its_policy(harness):
+async def test_every_route_declares_its_policy(harness: Harness) -> None:
     assert unprotected_routes(harness.context.application(), open_paths=OPEN_PATHS) == []
 
 
@@ -64,14 +68,14 @@ async def test_every_route_declares_its_policy(harness):
         ("/orders/shop-east/SO-1", {"account-user"}),
     ],
 )
-async def test_who_sees_an_account(harness, make, path, roles):
+async def test_who_sees_an_account(harness: Harness, make: Any, path: str, roles: set[str]) -> None:
     await funded(harness, make, "A-1", "A-2", "M", "N")
     await harness.play(make.check(make.order("A-1", "1.00")))
     await harness.play(make.relationship("M", "A-1"), make.relationship("N", "A-1", state="ended"))
 
-    async def status(roles=(), accounts=()) -> int:
+    async def status(roles: Iterable[str] = (), accounts: Iterable[str] = ()) -> int:
         async with harness.client(roles=roles, accounts=accounts) as client:
-            return (await client.get(path)).status_code
+            return int((await client.get(path)).status_code)
 
     assert await status() == 401
     assert await status({"operator"}) == 403
@@ -86,7 +90,7 @@ async def test_who_sees_an_account(harness, make, path, roles):
     assert await status(roles, {"M"}) == 404
 
 
-async def test_what_does_not_exist_is_not_found(harness, make):
+async def test_what_does_not_exist_is_not_found(harness: Harness, make: Any) -> None:
     await funded(harness, make, "A-1")
     async with harness.client(roles={"finance-maker"}) as client:
         for path in (
@@ -105,7 +109,7 @@ async def test_what_does_not_exist_is_not_found(harness, make):
             ), path
 
 
-async def test_balances_now_and_as_of_a_moment_of_posting(harness, make):
+async def test_balances_now_and_as_of_a_moment_of_posting(harness: Harness, make: Any) -> None:
     await funded(harness, make, "A-1")
     for hours, amount in ((1, "30.00"), (2, "20.00")):
         harness.now = T0 + hours * HOUR
@@ -130,7 +134,7 @@ async def test_balances_now_and_as_of_a_moment_of_posting(harness, make):
         assert answer.json()["errors"][0]["field"] == "as_of"
 
 
-async def test_a_statement_opens_moves_and_closes(harness, make):
+async def test_a_statement_opens_moves_and_closes(harness: Harness, make: Any) -> None:
     await funded(harness, make, "A-1")
     for hours in range(1, 6):
         harness.now = T0 + hours * HOUR
@@ -144,7 +148,7 @@ async def test_a_statement_opens_moves_and_closes(harness, make):
     async with harness.client(roles={"finance-maker"}) as client:
         pages, cursor = [], None
         while True:
-            params = {**span, "limit": 3} | ({"cursor": cursor} if cursor else {})
+            params: dict[str, Any] = {**span, "limit": 3} | ({"cursor": cursor} if cursor else {})
             page = (await client.get("/accounts/A-1/statement", params=params)).json()
             pages.append(page)
             cursor = page["next"]
@@ -177,7 +181,9 @@ async def test_a_statement_opens_moves_and_closes(harness, make):
         assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "until")
 
 
-async def test_opening_balances_are_drafted_previewed_and_approved_by_another_person(harness, make, broken):
+async def test_opening_balances_are_drafted_previewed_and_approved_by_another_person(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1"))
     async with (
         harness.client(roles={"finance-maker", "finance-approver"}, subject="ming") as maker,
@@ -216,7 +222,9 @@ async def test_opening_balances_are_drafted_previewed_and_approved_by_another_pe
     assert await broken() == []
 
 
-async def test_a_repeated_opening_balance_is_refused_and_the_rest_is_posted_when_told(harness, make, broken):
+async def test_a_repeated_opening_balance_is_refused_and_the_rest_is_posted_when_told(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1", "A-2"))
     async with (
         harness.client(roles={"finance-maker"}, subject="ming") as maker,
@@ -249,7 +257,7 @@ async def test_a_repeated_opening_balance_is_refused_and_the_rest_is_posted_when
     assert await broken() == []
 
 
-async def test_an_import_can_be_rejected(harness, make, broken):
+async def test_an_import_can_be_rejected(harness: Harness, make: Any, broken: Any) -> None:
     await harness.play(*make.master_data("A-1"))
     async with harness.client(roles={"finance-maker", "finance-approver"}) as client:
         draft = (await client.post("/opening-balance-imports", json=OPENING, headers=key("d"))).json()
@@ -274,7 +282,9 @@ async def test_an_import_can_be_rejected(harness, make, broken):
         ({"effective_date": "yesterday"}, "rows[0].effective_date"),
     ],
 )
-async def test_a_bad_row_is_refused_with_the_field_that_is_wrong(harness, change, field):
+async def test_a_bad_row_is_refused_with_the_field_that_is_wrong(
+    harness: Harness, change: dict[str, Any], field: str
+) -> None:
     body = {"rows": [{**OPENING["rows"][0], **change}]}
     async with harness.client(roles={"finance-maker"}) as client:
         answer = await client.post("/opening-balance-imports", json=body, headers=key("d"))
@@ -282,7 +292,9 @@ async def test_a_bad_row_is_refused_with_the_field_that_is_wrong(harness, change
     assert field in [error["field"] for error in answer.json()["errors"]], answer.text
 
 
-async def test_the_deduction_order_of_organisation_and_customer_is_versioned(harness, make, broken):
+async def test_the_deduction_order_of_organisation_and_customer_is_versioned(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1"))
     async with (
         harness.client(roles={"finance-maker"}, subject="ming") as maker,
@@ -294,7 +306,7 @@ async def test_the_deduction_order_of_organisation_and_customer_is_versioned(har
         )
         path = "/deduction-orders/ORG-SHANGHAI"
 
-        async def decided(number: int):
+        async def decided(number: int) -> Explanation:
             check = make.check(make.order("A-1", "100.00", order_id=f"SO-{number}"))
             (event,) = only(await harness.play(check), OrderDecided)
             return event.explanation
@@ -330,7 +342,7 @@ async def test_the_deduction_order_of_organisation_and_customer_is_versioned(har
     assert await broken() == []
 
 
-async def test_an_order_can_be_asked_for_with_every_decision(harness, make):
+async def test_an_order_can_be_asked_for_with_every_decision(harness: Harness, make: Any) -> None:
     await funded(harness, make, "A-1")
     order = make.order("A-1", "30.00")
     first = only(await harness.play(make.check(order)), OrderDecided)
@@ -347,25 +359,27 @@ async def test_an_order_can_be_asked_for_with_every_decision(harness, make):
     assert [one["entry_number"] for one in found["decisions"]] == [2, 3]
 
 
-async def test_a_dry_run_answers_as_the_decision_would_and_posts_nothing(harness, make, broken):
+async def test_a_dry_run_answers_as_the_decision_would_and_posts_nothing(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await funded(harness, make, "A-1", "A-2")
     order = make.order("A-1", "30.00")
-    body = type(order).__name__ and __import__("json").loads(make.check(order).to_json())["order"]
+    body = json.loads(make.check(order).to_json())["order"]
     async with harness.client(roles={"account-user"}, accounts={"A-1"}) as client:
         dry = (await client.post("/order-dry-runs", json=body, headers=key("d-1"))).json()
         (decided,) = only(await harness.play(make.check(order)), OrderDecided)
         assert dry["explanation"]["text"] == decided.explanation.text
         assert (dry["outcome"], dry["unpaid"]["amount"]) == ("accepted", "0.00")
-        big = __import__("json").loads(make.check(make.order("A-1", "99.00")).to_json())["order"]
+        big = json.loads(make.check(make.order("A-1", "99.00")).to_json())["order"]
         dry = (await client.post("/order-dry-runs", json=big, headers=key("d-2"))).json()
         assert (dry["outcome"], dry["reasons"][0]["code"]) == ("declined", "insufficient-funds")
-        other = __import__("json").loads(make.check(make.order("A-2", "1.00")).to_json())["order"]
+        other = json.loads(make.check(make.order("A-2", "1.00")).to_json())["order"]
         assert (await client.post("/order-dry-runs", json=other, headers=key("d-3"))).status_code == 404
     assert len(await harness.rows("select 1 from journal_entry where account = 'A-1'")) == 2
     assert await broken() == []
 
 
-async def test_fund_accounts_are_opened_by_hand_and_their_validity_set(harness, make):
+async def test_fund_accounts_are_opened_by_hand_and_their_validity_set(harness: Harness, make: Any) -> None:
     await harness.play(*make.master_data("A-1"))
     async with harness.client(roles={"finance-maker"}) as client:
         body = {"account_type": "deposit", "currency": "JPY", "valid_from": "2026-01-01"}
@@ -388,7 +402,7 @@ async def test_fund_accounts_are_opened_by_hand_and_their_validity_set(harness, 
         ).status_code == 403
 
 
-async def test_a_key_is_needed_replayed_and_bound_to_its_body(harness, make):
+async def test_a_key_is_needed_replayed_and_bound_to_its_body(harness: Harness, make: Any) -> None:
     await harness.play(*make.master_data("A-1"))
     body = {"account_type": "deposit", "currency": "CNY"}
     path = "/accounts/A-1/fund-accounts"
@@ -401,7 +415,7 @@ async def test_a_key_is_needed_replayed_and_bound_to_its_body(harness, make):
         assert other.status_code == 422
 
 
-async def test_a_managed_account_does_not_set_its_own_alert(harness, make):
+async def test_a_managed_account_does_not_set_its_own_alert(harness: Harness, make: Any) -> None:
     await harness.play(*make.master_data("A-1", "M"), make.relationship("M", "A-1"))
     body = {"threshold": {"amount": "50.00", "currency": "CNY"}}
     path = "/accounts/A-1/quota-alerts/CNY"
@@ -417,7 +431,7 @@ async def test_a_managed_account_does_not_set_its_own_alert(harness, make):
         assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "threshold.currency")
 
 
-async def test_master_data_can_be_told_over_http(harness, make):
+async def test_master_data_can_be_told_over_http(harness: Harness, make: Any) -> None:
     async with harness.client(roles={"order-system"}) as client:
         organisation = {
             "kind": "organisation",
@@ -446,7 +460,7 @@ async def test_master_data_can_be_told_over_http(harness, make):
     assert decided.outcome == "accepted"
 
 
-async def test_the_openapi_page_has_an_example_for_every_command(harness):
+async def test_the_openapi_page_has_an_example_for_every_command(harness: Harness) -> None:
     async with harness.client(roles={"auditor"}) as client:
         document = (await client.get("/openapi.json")).json()
     schemas = document["components"]["schemas"]

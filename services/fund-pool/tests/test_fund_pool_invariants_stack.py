@@ -1,9 +1,11 @@
 """Each check is seen to report data that was spoiled."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
+from chassis.testing import Harness
 from fund_pool.invariants import CHECKS
 
 pytestmark = pytest.mark.stack
@@ -61,7 +63,7 @@ SPOILED = [
 ]
 
 
-async def an_ordinary_day(harness, make) -> None:
+async def an_ordinary_day(harness: Harness, make: Any) -> None:
     harness.now = datetime.now(UTC)
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "100.00"))
     body = {"threshold": {"amount": "50.00", "currency": "CNY"}}
@@ -70,7 +72,7 @@ async def an_ordinary_day(harness, make) -> None:
     await harness.play(make.check(make.order("A-1", "60.00")))
 
 
-async def test_each_check_reports_data_that_was_spoiled(harness, make, broken):
+async def test_each_check_reports_data_that_was_spoiled(harness: Harness, make: Any, broken: Any) -> None:
     """Every case is spoiled in a transaction of the tables' owner, looked at there, and taken back."""
     await an_ordinary_day(harness, make)
     assert await broken() == []
@@ -91,5 +93,5 @@ async def test_each_check_reports_data_that_was_spoiled(harness, make, broken):
     assert await broken() == []
 
 
-def test_every_check_has_its_case():
+def test_every_check_has_its_case() -> None:
     assert {check.name for check in CHECKS} == {name for name, _ in SPOILED}

@@ -3,15 +3,21 @@
 import asyncio
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import blake2b
+from typing import Any, cast
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from chassis.testing import Harness, only
 from contracts.order import LINES_MAX
 from fund_pool import handlers
+from fund_pool.tables import METADATA
+from sqlalchemy import Connection
 from sqlalchemy import event as sqlalchemy_events
 
-from chassis import Batch, Record
+from chassis import Batch, Record, ServiceContext
 from contracts import BalanceChanged, OrderDecided
 
 pytestmark = pytest.mark.stack
@@ -19,7 +25,7 @@ pytestmark = pytest.mark.stack
 OWN = re.compile(r"order_state|purse|journal_entry")
 
 
-async def rich(harness: Harness, make, *accounts: str, amount: str = "100.00") -> None:
+async def rich(harness: Harness, make: Any, *accounts: str, amount: str = "100.00") -> None:
     """Accounts with that much cash each."""
     await harness.play(*make.master_data(*accounts))
     await harness.play(*(make.payment(account, amount) for account in accounts))
@@ -27,7 +33,7 @@ async def rich(harness: Harness, make, *accounts: str, amount: str = "100.00") -
 
 async def balance(harness: Harness, account: str = "A-1") -> int:
     (row,) = await harness.rows(f"select balance from fund_account where account = '{account}'")
-    return row["balance"]
+    return int(row["balance"])
 
 
 async def dead_letters(harness: Harness) -> list[str]:
@@ -36,7 +42,9 @@ async def dead_letters(harness: Harness) -> list[str]:
     ]
 
 
-async def test_an_order_is_paid_and_a_cancellation_returns_the_money(harness, make, broken):
+async def test_an_order_is_paid_and_a_cancellation_returns_the_money(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1"))
     topped = await harness.play(make.payment("A-1", "100.00"))
     assert [event.balance.amount for event in only(topped, BalanceChanged)] == ["100.00"]
@@ -45,6 +53,7 @@ async def test_an_order_is_paid_and_a_cancellation_returns_the_money(harness, ma
     (decided,) = only(out, OrderDecided)
     assert decided.outcome == "accepted"
     assert decided.explanation.text == "80.00 CNY from cash; overdraft is not opened"
+    assert decided.position is not None
     assert [(p.line_id, p.account_type, p.amount.amount) for p in decided.position.payments] == [
         ("1", "cash", "60.00"),
         ("2", "cash", "20.00"),
@@ -55,12 +64,15 @@ async def test_an_order_is_paid_and_a_cancellation_returns_the_money(harness, ma
 
     out = await harness.play(make.cancel("A-1"))
     (decided,) = only(out, OrderDecided)
+    assert decided.position is not None
     assert (decided.outcome, decided.position.total.amount) == ("cancelled", "0.00")
     assert only(out, BalanceChanged)[0].balance.amount == "100.00"
     assert await broken() == []
 
 
-async def test_the_same_check_is_applied_once_even_without_the_inbox(harness, make, broken):
+async def test_the_same_check_is_applied_once_even_without_the_inbox(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await rich(harness, make, "A-1")
     check = make.check(make.order("A-1", "60.00"))
     await harness.play(check, check)
@@ -72,7 +84,9 @@ async def test_the_same_check_is_applied_once_even_without_the_inbox(harness, ma
     assert await broken() == []
 
 
-async def test_the_same_check_with_other_content_is_a_conflict(harness, make, broken):
+async def test_the_same_check_with_other_content_is_a_conflict(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await rich(harness, make, "A-1")
     await harness.play(make.check(make.order("A-1", "60.00")))
     assert await harness.play(make.check(make.order("A-1", "10.00"))) == []
@@ -81,7 +95,9 @@ async def test_the_same_check_with_other_content_is_a_conflict(harness, make, br
     assert await broken() == []
 
 
-async def test_a_check_that_comes_early_waits_for_the_ones_before_it(harness, make, broken):
+async def test_a_check_that_comes_early_waits_for_the_ones_before_it(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await rich(harness, make, "A-1")
     assert await harness.play(make.cancel("A-1", 3)) == []
     assert await harness.play(make.check(make.order("A-1", "60.00"), 2)) == []
@@ -93,7 +109,9 @@ async def test_a_check_that_comes_early_waits_for_the_ones_before_it(harness, ma
     assert await broken() == []
 
 
-async def test_the_life_of_many_orders_may_come_in_one_batch(harness, make, broken):
+async def test_the_life_of_many_orders_may_come_in_one_batch(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await rich(harness, make, "A-1", "A-2", amount="1000.00")
     orders = [
         make.order(account, "60.00", order_id=f"SO-{account}-{number}")
@@ -114,7 +132,9 @@ async def test_the_life_of_many_orders_may_come_in_one_batch(harness, make, brok
 
 
 @pytest.mark.parametrize("accounts", [1, 100])
-async def test_a_batch_takes_the_same_number_of_statements_however_large(harness, make, broken, accounts):
+async def test_a_batch_takes_the_same_number_of_statements_however_large(
+    harness: Harness, make: Any, broken: Any, accounts: int
+) -> None:
     """Orders and accounts, pools, write: three beside the chassis' own, on a hot account and on cold ones."""
     names = [f"A-{number}" for number in range(accounts)]
     await rich(harness, make, *names, amount="99999.00")
@@ -139,7 +159,7 @@ async def test_a_batch_takes_the_same_number_of_statements_however_large(harness
     assert await broken() == []
 
 
-async def test_a_hot_account_is_written_once_a_batch(harness, make):
+async def test_a_hot_account_is_written_once_a_batch(harness: Harness, make: Any) -> None:
     await rich(harness, make, "A-1")
     before = await harness.rows("select xmin::text as version from fund_account")
     out = await harness.play(*(make.check(make.order("A-1", "1.00", order_id=f"SO-{n}")) for n in range(100)))
@@ -151,18 +171,21 @@ async def test_a_hot_account_is_written_once_a_batch(harness, make):
     assert row["version"] != before[0]["version"]
 
 
-async def test_the_largest_order_passes(harness, make, broken):
+async def test_the_largest_order_passes(harness: Harness, make: Any, broken: Any) -> None:
     await rich(harness, make, "A-1", amount="10000.00")
     order = make.order("A-1", *["1.11"] * LINES_MAX)
     (decided,) = only(await harness.play(make.check(order)), OrderDecided)
     assert decided.outcome == "accepted"
+    assert decided.position is not None
     assert len(decided.position.payments) == LINES_MAX
     await harness.play(make.cancel("A-1"))
     assert await balance(harness) == 10000_00
     assert await broken() == []
 
 
-async def test_a_submission_without_its_order_goes_to_the_dead_letter_and_later_ones_wait(harness, make):
+async def test_a_submission_without_its_order_goes_to_the_dead_letter_and_later_ones_wait(
+    harness: Harness, make: Any
+) -> None:
     await rich(harness, make, "A-1")
     bare = replace(make.check(make.order("A-1", "1.00")), order=None)
     neighbour = make.check(make.order("A-1", "2.00", order_id="SO-2"))
@@ -171,7 +194,9 @@ async def test_a_submission_without_its_order_goes_to_the_dead_letter_and_later_
     assert await dead_letters(harness) == ["order-missing"]
 
 
-async def test_32_orders_at_once_on_one_account_never_overspend(harness, make, broken):
+async def test_32_orders_at_once_on_one_account_never_overspend(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     """Two instances, each with its own partitions: 100.00 pays three orders of 30.00, whoever comes first."""
     await rich(harness, make, "A-1")
     instances = [harness.context, harness.instance()]
@@ -196,12 +221,14 @@ async def test_32_orders_at_once_on_one_account_never_overspend(harness, make, b
     assert await broken() == []
 
 
-async def test_batches_that_share_accounts_in_opposite_order_do_not_block_one_another(harness, make, broken):
+async def test_batches_that_share_accounts_in_opposite_order_do_not_block_one_another(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     names = [f"A-{number}" for number in range(8)]
     await rich(harness, make, *names, amount="1000.00")
     second = harness.instance()
 
-    def batch(side: int, number: int) -> list:
+    def batch(side: int, number: int) -> list[Any]:
         ordered = names if side else names[::-1]
         return [
             harness.raw(
@@ -210,7 +237,7 @@ async def test_batches_that_share_accounts_in_opposite_order_do_not_block_one_an
             for name in ordered
         ]
 
-    async def consume(context, side: int) -> None:
+    async def consume(context: ServiceContext, side: int) -> None:
         for number in range(10):
             await context.consumer.consume(batch(side, number))
 
@@ -222,17 +249,25 @@ async def test_batches_that_share_accounts_in_opposite_order_do_not_block_one_an
     assert await broken() == []
 
 
-def record_of(event) -> Record:
+def record_of(event: Any) -> Record[Any]:
     digest = blake2b(event.to_json(), digest_size=16).digest()
     return Record(
-        event, f"id-{event.check_number}", "coffer/credit", event.contract.type, None, "c", None, digest, None
+        event=event,
+        id=f"id-{event.check_number}",
+        source="coffer/credit",
+        type=event.contract.type,
+        time=datetime.now(UTC),
+        correlation_id="c",
+        traceparent=None,
+        hash=digest,
+        raw=cast(Any, None),
     )
 
 
 @pytest.mark.parametrize("first", ["submission", "cancellation"])
 async def test_a_cancellation_and_its_submission_in_two_open_transactions_end_cancelled_and_unpaid(
-    harness, make, broken, first
-):
+    harness: Harness, make: Any, broken: Any, first: str
+) -> None:
     """The numbers say which came first in credit; whichever takes the lock first here, both see each other."""
     await rich(harness, make, "A-1")
     submission, cancellation = make.check(make.order("A-1", "60.00")), make.cancel("A-1", 2)
@@ -254,7 +289,9 @@ async def test_a_cancellation_and_its_submission_in_two_open_transactions_end_ca
     assert await broken() == []
 
 
-async def test_a_cancellation_numbered_before_its_submission_declines_it(harness, make, broken):
+async def test_a_cancellation_numbered_before_its_submission_declines_it(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await rich(harness, make, "A-1")
     await harness.play(make.check(make.order("A-1", "60.00"), 2))
     out = only(await harness.play(make.cancel("A-1", 1)), OrderDecided)
@@ -263,7 +300,7 @@ async def test_a_cancellation_numbered_before_its_submission_declines_it(harness
     assert await broken() == []
 
 
-async def test_history_may_not_be_changed(harness, make):
+async def test_history_may_not_be_changed(harness: Harness, make: Any) -> None:
     await rich(harness, make, "A-1")
     await harness.play(make.check(make.order("A-1", "60.00")))
     for statement in (
@@ -275,7 +312,7 @@ async def test_history_may_not_be_changed(harness, make):
             await harness.rows(statement)
 
 
-async def test_history_is_cut_by_month_and_months_are_laid_out_ahead(harness, make):
+async def test_history_is_cut_by_month_and_months_are_laid_out_ahead(harness: Harness, make: Any) -> None:
     from fund_pool.repository import months
 
     async with harness.connection() as connection:
@@ -284,3 +321,18 @@ async def test_history_is_cut_by_month_and_months_are_laid_out_ahead(harness, ma
     await rich(harness, make, "A-1")
     (row,) = await harness.rows("select tableoid::regclass::text as part from journal_entry")
     assert row["part"].startswith("journal_entry_20")
+
+
+def is_own(_: Any, name: str | None, kind: str, *__: Any) -> bool:
+    """Leaves the chassis' tables and the monthly parts out."""
+    return kind != "table" or name in METADATA.tables
+
+
+def difference(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"include_object": is_own})
+    return list(compare_metadata(context, METADATA))
+
+
+async def test_the_tables_are_what_the_migrations_make(harness: Harness) -> None:
+    async with harness.connection() as connection:
+        assert await connection.run_sync(difference) == []

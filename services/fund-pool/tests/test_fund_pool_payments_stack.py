@@ -1,16 +1,17 @@
 """Payments, master data and relationships on a real PostgreSQL."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from chassis.testing import only
+from chassis.testing import Harness, only
 
 from contracts import BalanceChanged, OrderDecided
 
 pytestmark = pytest.mark.stack
 
 
-async def test_a_payment_tops_up_once_whatever_comes_again(harness, make, broken):
+async def test_a_payment_tops_up_once_whatever_comes_again(harness: Harness, make: Any, broken: Any) -> None:
     await harness.play(*make.master_data("A-1"))
     payment = make.payment("A-1", "80.00", payment_id="P-7")
     await harness.play(payment, payment)
@@ -21,8 +22,8 @@ async def test_a_payment_tops_up_once_whatever_comes_again(harness, make, broken
 
 
 async def test_the_same_payment_with_other_content_is_a_conflict_that_names_the_difference(
-    harness, make, broken
-):
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1", "A-2"))
     await harness.play(make.payment("A-1", "80.00", payment_id="P-7"))
     await harness.play(
@@ -38,7 +39,7 @@ async def test_the_same_payment_with_other_content_is_a_conflict_that_names_the_
     assert await broken() == []
 
 
-async def test_two_instances_post_the_same_payment_once(harness, make, broken):
+async def test_two_instances_post_the_same_payment_once(harness: Harness, make: Any, broken: Any) -> None:
     """The same payment told by another payer's key lands in another partition."""
     await harness.play(*make.master_data("A-1"))
     second = harness.instance()
@@ -52,7 +53,9 @@ async def test_two_instances_post_the_same_payment_once(harness, make, broken):
     assert await broken() == []
 
 
-async def test_unplaced_payments_are_listed_with_their_reasons_page_by_page(harness, make, broken):
+async def test_unplaced_payments_are_listed_with_their_reasons_page_by_page(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1"))
     await harness.play(
         make.payment(None, "1.00", payment_id="P-1"),
@@ -78,7 +81,7 @@ async def test_unplaced_payments_are_listed_with_their_reasons_page_by_page(harn
     assert await broken() == []
 
 
-async def test_master_data_follows_the_highest_version(harness, make):
+async def test_master_data_follows_the_highest_version(harness: Harness, make: Any) -> None:
     await harness.play(make.account("A-1", version=2), make.account("A-1", version=1, active=False))
     await harness.play(make.account("A-1", version=1, active=False))
     assert (await harness.rows("select version, active from account")) == [{"version": 2, "active": True}]
@@ -86,7 +89,7 @@ async def test_master_data_follows_the_highest_version(harness, make):
     assert (await harness.rows("select version, active from account")) == [{"version": 3, "active": False}]
 
 
-async def test_a_right_taken_back_declines_the_next_order(harness, make):
+async def test_a_right_taken_back_declines_the_next_order(harness: Harness, make: Any) -> None:
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "10.00"))
     first = only(await harness.play(make.check(make.order("A-1", "1.00"))), OrderDecided)
     await harness.play(make.right("A-1", version=2, active=False))
@@ -95,7 +98,7 @@ async def test_a_right_taken_back_declines_the_next_order(harness, make):
     assert second[0].reasons[0].code == "not-allowed-to-use-balance"
 
 
-async def test_relationships_follow_the_highest_version(harness, make):
+async def test_relationships_follow_the_highest_version(harness: Harness, make: Any) -> None:
     await harness.play(
         make.relationship("M", "A", version=2, state="ended"), make.relationship("M", "A", version=1)
     )

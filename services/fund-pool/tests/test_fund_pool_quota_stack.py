@@ -1,9 +1,12 @@
 """Thresholds and episodes on a real PostgreSQL, with time passed in."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from chassis.testing import Harness, only
+from contracts.event import Event
 
 from contracts import QuotaLow
 
@@ -13,7 +16,7 @@ T0 = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-async def set_alert(harness: Harness, account: str, amount: str, enabled: bool = True, **more) -> dict:
+async def set_alert(harness: Harness, account: str, amount: str, enabled: bool = True, **more: Any) -> Any:
     body = {"threshold": {"amount": amount, "currency": "CNY"}, "enabled": enabled, **more}
     async with harness.client(roles={"finance-maker"}) as client:
         answer = await client.put(f"/accounts/{account}/quota-alerts/CNY", json=body)
@@ -21,11 +24,11 @@ async def set_alert(harness: Harness, account: str, amount: str, enabled: bool =
         return answer.json()
 
 
-def kinds(events) -> list[tuple[str, int]]:
+def kinds(events: Sequence[Event]) -> list[tuple[str, int]]:
     return [(event.kind, event.reminder_number) for event in only(events, QuotaLow)]
 
 
-async def test_an_episode_from_its_opening_to_its_end(harness, make, broken):
+async def test_an_episode_from_its_opening_to_its_end(harness: Harness, make: Any, broken: Any) -> None:
     harness.now = T0
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "500.00"))
     await set_alert(harness, "A-1", "100.00", margin={"amount": "20.00", "currency": "CNY"})
@@ -49,7 +52,7 @@ async def test_an_episode_from_its_opening_to_its_end(harness, make, broken):
     assert await broken() == []
 
 
-async def test_an_entry_each_is_looked_at_within_one_batch(harness, make, broken):
+async def test_an_entry_each_is_looked_at_within_one_batch(harness: Harness, make: Any, broken: Any) -> None:
     """Cash 100 and threshold 50: the fourth and fifth order of 15 fall below, the cancellations end it."""
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "100.00"))
     await set_alert(harness, "A-1", "50.00")
@@ -61,7 +64,9 @@ async def test_an_entry_each_is_looked_at_within_one_batch(harness, make, broken
     assert await broken() == []
 
 
-async def test_disabling_ends_the_episode_and_enabling_waits_for_a_change(harness, make, broken):
+async def test_disabling_ends_the_episode_and_enabling_waits_for_a_change(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "10.00"))
     await set_alert(harness, "A-1", "50.00")
     assert kinds(await harness.drain()) == []
@@ -78,7 +83,9 @@ async def test_disabling_ends_the_episode_and_enabling_waits_for_a_change(harnes
     assert await broken() == []
 
 
-async def test_a_lowered_threshold_ends_the_open_episode_over_http(harness, make, broken):
+async def test_a_lowered_threshold_ends_the_open_episode_over_http(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "10.00"))
     await set_alert(harness, "A-1", "50.00")
     await harness.play(make.payment("A-1", "1.00"))
@@ -88,7 +95,7 @@ async def test_a_lowered_threshold_ends_the_open_episode_over_http(harness, make
     assert await broken() == []
 
 
-async def test_a_deposit_does_not_raise_the_quota(harness, make):
+async def test_a_deposit_does_not_raise_the_quota(harness: Harness, make: Any) -> None:
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "10.00"))
     async with harness.client(roles={"finance-maker"}) as client:
         body = {"account_type": "deposit", "currency": "CNY"}
@@ -102,7 +109,9 @@ async def test_a_deposit_does_not_raise_the_quota(harness, make):
     assert quota["alert"]["threshold"] == "50.00"
 
 
-async def test_a_timer_that_fires_while_the_episode_ends_says_nothing(harness, make, broken):
+async def test_a_timer_that_fires_while_the_episode_ends_says_nothing(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     """A timer left over from an episode that has ended finds none, or one whose time has not come."""
     harness.now = T0
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "10.00"))
@@ -116,7 +125,9 @@ async def test_a_timer_that_fires_while_the_episode_ends_says_nothing(harness, m
     assert await broken() == []
 
 
-async def test_thresholds_for_many_accounts_have_a_result_each(harness, make, broken):
+async def test_thresholds_for_many_accounts_have_a_result_each(
+    harness: Harness, make: Any, broken: Any
+) -> None:
     await harness.play(*make.master_data("A-1", "A-2", "A-3", "M"))
     await harness.play(make.relationship("M", "A-1"), make.relationship("M", "A-2", view="refused"))
     body = {
@@ -139,13 +150,17 @@ async def test_thresholds_for_many_accounts_have_a_result_each(harness, make, br
         "select account, threshold, margin_basis_points from quota_alert order by account"
     )
     assert [tuple(row.values()) for row in rows] == [("A-1", 50_00, 1_000), ("M", 50_00, 1_000)]
+    async with harness.client(roles={"account-user"}, accounts={"M"}, subject="mei") as client:
+        (alert,) = (await client.get("/accounts/A-1/quota-alerts")).json()
+        assert (alert["threshold"], alert["resolved_from"]["amount"]) == ("50.00", "55.00")
+        assert alert["changed_by"] == "tester"
     async with harness.client(roles={"finance-maker"}) as client:
         answer = await client.post("/quota-alerts", json=body, headers={"Idempotency-Key": "k-1"})
         assert {row["result"] for row in answer.json()["results"]} == {"set", "repeated", "not-found"}
     assert await broken() == []
 
 
-async def test_episodes_are_listed_newest_first(harness, make):
+async def test_episodes_are_listed_newest_first(harness: Harness, make: Any) -> None:
     harness.now = T0
     await harness.play(*make.master_data("A-1"), make.payment("A-1", "10.00"))
     await set_alert(harness, "A-1", "50.00")

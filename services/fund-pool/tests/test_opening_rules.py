@@ -1,10 +1,11 @@
 """Opening balances: each fund account once, its fate known before."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
-from fund_pool.domain.opening import OpeningRow, fates, post
+from fund_pool.domain.opening import FundAccountKey, OpeningRow, fates, post
 from fund_pool.domain.pool import Pool
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -12,12 +13,12 @@ CASH = OpeningRow(1, "A-1", "cash", "CNY", amount=100_00)
 OVERDRAFT = OpeningRow(2, "A-1", "overdraft", "CNY", granted=5_000_00, used=2_000_00)
 
 
-def faults(*rows, done=()):
+def faults(*rows: OpeningRow, done: Collection[FundAccountKey] = ()) -> list[str | None]:
     pools = {"A-1": Pool("A-1"), "A-2": Pool("A-2", active=False)}
     return [fate.fault.code if fate.fault else None for fate in fates(rows, pools, set(done), NOW)]
 
 
-def test_cash_is_posted_against_opening_balances():
+def test_cash_is_posted_against_opening_balances() -> None:
     pool = Pool("A-1")
     posted = post(CASH, pool, "I-1", NOW)
     assert pool.fund_accounts["cash", "CNY"].balance == 100_00
@@ -28,7 +29,7 @@ def test_cash_is_posted_against_opening_balances():
     assert posted.entry.document.reference == "I-1/1"
 
 
-def test_an_overdraft_is_granted_and_used():
+def test_an_overdraft_is_granted_and_used() -> None:
     """Granted 5,000, used 2,000: usable 3,000."""
     pool = Pool("A-1")
     posted = post(OVERDRAFT, pool, "I-1", NOW)
@@ -42,7 +43,7 @@ def test_an_overdraft_is_granted_and_used():
     ]
 
 
-def test_a_line_that_is_not_used_posts_only_the_line():
+def test_a_line_that_is_not_used_posts_only_the_line() -> None:
     posted = post(replace(OVERDRAFT, used=None), Pool("A-1"), "I-1", NOW)
     assert [(p.bucket, p.amount) for p in posted.entry.postings] == [
         ("line", 5_000_00),
@@ -50,7 +51,7 @@ def test_a_line_that_is_not_used_posts_only_the_line():
     ]
 
 
-def test_good_rows_will_post():
+def test_good_rows_will_post() -> None:
     assert faults(CASH, OVERDRAFT, replace(CASH, currency="JPY")) == [None, None, None]
 
 
@@ -71,10 +72,10 @@ def test_good_rows_will_post():
         (replace(OVERDRAFT, used=5_000_00), None),
     ],
 )
-def test_a_row_is_refused_with_its_reason(row, code):
+def test_a_row_is_refused_with_its_reason(row: OpeningRow, code: str | None) -> None:
     assert faults(row) == [code]
 
 
-def test_a_repeated_row_is_refused_within_an_import_and_after_it():
+def test_a_repeated_row_is_refused_within_an_import_and_after_it() -> None:
     assert faults(CASH, CASH) == [None, "repeated-in-import"]
     assert faults(CASH, done=[CASH.key]) == ["already-imported"]

@@ -1,6 +1,7 @@
 """Each check of an order gets one answer; refused means unchanged."""
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 from contracts.order import Reason
@@ -28,24 +29,24 @@ def print_of(number: int) -> bytes:
 class Story:
     """One order of one account, check by check."""
 
-    def __init__(self, pool, account: str = "A-1") -> None:
+    def __init__(self, pool: Any, account: str = "A-1") -> None:
         self.pool = pool
         self.order = OrderState("shop-east", "SO-1", account)
 
-    def __call__(self, check: CreditChecked):
+    def __call__(self, check: CreditChecked) -> Any:
         pools = {} if self.pool is None else {self.pool.account: self.pool}
         decision = decide(self.order, pools, check, print_of(check.check_number), NOW)
         return answer(self.order, check, decision, NOW)
 
     def balance(self, code: str = "cash") -> int:
-        return self.pool.fund_accounts[code, "CNY"].balance
+        return int(self.pool.fund_accounts[code, "CNY"].balance)
 
 
-def codes(event) -> list[str]:
+def codes(event: Any) -> list[str]:
     return [reason.code for reason in event.reasons]
 
 
-def test_an_approved_order_is_paid_whole(make):
+def test_an_approved_order_is_paid_whole(make: Any) -> None:
     story = Story(make.pool(cash="100.00", overdraft=("50.00", "0.00")))
     event = story(make.check(make.order("A-1", "120.00")))
     assert event.outcome == "accepted"
@@ -60,7 +61,7 @@ def test_an_approved_order_is_paid_whole(make):
     assert (story.balance(), story.balance("overdraft")) == (0, -20_00)
 
 
-def test_a_warned_order_is_paid_and_the_warnings_are_passed_on(make):
+def test_a_warned_order_is_paid_and_the_warnings_are_passed_on(make: Any) -> None:
     warning = Reason(code="credit-limit", text="above the limit")
     event = Story(make.pool(cash="100.00"))(
         make.check(make.order("A-1", "1.00"), outcome="warned", reasons=[warning])
@@ -68,7 +69,7 @@ def test_a_warned_order_is_paid_and_the_warnings_are_passed_on(make):
     assert (event.outcome, event.reasons) == ("accepted", [warning])
 
 
-def test_too_little_money_declines_and_takes_nothing(make):
+def test_too_little_money_declines_and_takes_nothing(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     event = story(make.check(make.order("A-1", "100.01")))
     assert (event.outcome, codes(event)) == ("declined", ["insufficient-funds"])
@@ -78,7 +79,7 @@ def test_too_little_money_declines_and_takes_nothing(make):
     assert story.pool.last_entry_number == 1
 
 
-def test_an_order_submitted_anew_after_a_decline_is_decided_afresh(make):
+def test_an_order_submitted_anew_after_a_decline_is_decided_afresh(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     assert story(make.check(make.order("A-1", "100.01"))).outcome == "declined"
     event = story(make.check(make.order("A-1", "99.00", revision=2), 2))
@@ -86,7 +87,7 @@ def test_an_order_submitted_anew_after_a_decline_is_decided_afresh(make):
     assert story.balance() == 1_00
 
 
-def test_another_payment_method_is_accepted_and_takes_nothing(make):
+def test_another_payment_method_is_accepted_and_takes_nothing(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     order = make.order("A-1", "70.00", method="credit-terms", payment_terms_days=30, user="U-unknown")
     event = story(make.check(order))
@@ -104,16 +105,18 @@ def test_another_payment_method_is_accepted_and_takes_nothing(make):
         (None, None, date(2026, 3, 1)),
     ],
 )
-def test_the_due_date_is_named_else_by_terms_else_the_order_date(make, due, terms, expected):
+def test_the_due_date_is_named_else_by_terms_else_the_order_date(
+    make: Any, due: date | None, terms: int | None, expected: date
+) -> None:
     assert due_date(make.order("A-1", "1.00", due_date=due, payment_terms_days=terms)) == expected
 
 
-def test_an_unknown_account_declines(make):
+def test_an_unknown_account_declines(make: Any) -> None:
     event = Story(None)(make.check(make.order("A-9", "1.00")))
     assert (event.outcome, codes(event)) == ("declined", ["unknown-account"])
 
 
-def test_a_closed_account_declines_but_its_refunds_still_land(make):
+def test_a_closed_account_declines_but_its_refunds_still_land(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     assert story(make.check(make.order("A-1", "60.00"))).outcome == "accepted"
     story.pool.active = False
@@ -123,12 +126,12 @@ def test_a_closed_account_declines_but_its_refunds_still_land(make):
     assert codes(event) == ["account-inactive"]
 
 
-def test_a_user_without_the_right_is_declined(make):
+def test_a_user_without_the_right_is_declined(make: Any) -> None:
     event = Story(make.pool(cash="100.00"))(make.check(make.order("A-1", "1.00", user="U-2")))
     assert (event.outcome, codes(event)) == ("declined", ["not-allowed-to-use-balance"])
 
 
-def test_amounts_that_do_not_add_up_are_declined_here_too(make):
+def test_amounts_that_do_not_add_up_are_declined_here_too(make: Any) -> None:
     order = make.order("A-1", "1.00")
     wrong = type(order)(**{**_fields(order), "total": type(order.total)("2.00", "CNY")})
     assert codes(Story(make.pool(cash="9.00"))(make.check(wrong))) == ["total-mismatch"]
@@ -136,11 +139,11 @@ def test_amounts_that_do_not_add_up_are_declined_here_too(make):
     assert codes(Story(make.pool(cash="9.00"))(make.check(foreign))) == ["currency-mismatch"]
 
 
-def _fields(order):
+def _fields(order: Any) -> dict[str, Any]:
     return {name: getattr(order, name) for name in type(order).__dataclass_fields__}
 
 
-def test_a_cancellation_returns_what_is_left_to_the_accounts_that_gave_it(make):
+def test_a_cancellation_returns_what_is_left_to_the_accounts_that_gave_it(make: Any) -> None:
     story = Story(make.pool(cash="100.00", overdraft=("50.00", "10.00")))
     story(make.check(make.order("A-1", "120.00")))
     event = story(make.cancel("A-1", 2))
@@ -151,7 +154,7 @@ def test_a_cancellation_returns_what_is_left_to_the_accounts_that_gave_it(make):
     assert (story.order.paid, story.order.refunded) == (120_00, 120_00)
 
 
-def test_a_refund_lands_on_an_expired_fund_account(make):
+def test_a_refund_lands_on_an_expired_fund_account(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     story(make.check(make.order("A-1", "60.00")))
     story.pool.fund_accounts["cash", "CNY"].valid_until = date(2026, 1, 1)
@@ -159,7 +162,7 @@ def test_a_refund_lands_on_an_expired_fund_account(make):
     assert story.balance() == 100_00
 
 
-def test_a_second_cancellation_returns_nothing_more(make):
+def test_a_second_cancellation_returns_nothing_more(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     story(make.check(make.order("A-1", "60.00")))
     story(make.cancel("A-1", 2))
@@ -169,7 +172,7 @@ def test_a_second_cancellation_returns_nothing_more(make):
     assert story.balance() == 100_00
 
 
-def test_a_cancellation_of_an_order_never_seen_is_cancelled_and_its_submission_declined(make):
+def test_a_cancellation_of_an_order_never_seen_is_cancelled_and_its_submission_declined(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     event = story(make.cancel("A-1", 1))
     assert (event.outcome, event.position, event.currency) == ("cancelled", None, None)
@@ -178,7 +181,7 @@ def test_a_cancellation_of_an_order_never_seen_is_cancelled_and_its_submission_d
     assert story.balance() == 100_00
 
 
-def test_a_cancellation_that_credit_declines_changes_nothing(make):
+def test_a_cancellation_that_credit_declines_changes_nothing(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     story(make.check(make.order("A-1", "60.00")))
     event = story(make.cancel("A-1", 2, outcome="declined"))
@@ -187,7 +190,7 @@ def test_a_cancellation_that_credit_declines_changes_nothing(make):
 
 
 @pytest.mark.parametrize("outcome", ["declined", "approved", "warned", "pending-approval"])
-def test_a_second_submission_of_an_accepted_order_changes_nothing(make, outcome):
+def test_a_second_submission_of_an_accepted_order_changes_nothing(make: Any, outcome: str) -> None:
     story = Story(make.pool(cash="100.00"))
     first = story(make.check(make.order("A-1", "60.00")))
     reasons = [Reason(code="already-submitted", text="seen")] if outcome == "declined" else []
@@ -197,14 +200,14 @@ def test_a_second_submission_of_an_accepted_order_changes_nothing(make, outcome)
     assert story.balance() == 40_00
 
 
-def test_what_credit_declines_is_passed_on_with_its_reasons(make):
+def test_what_credit_declines_is_passed_on_with_its_reasons(make: Any) -> None:
     reasons = [Reason(code="over-limit", text="12.00 above the limit", line_id="1")]
     story = Story(make.pool(cash="100.00"))
     event = story(make.check(make.order("A-1", "60.00"), outcome="declined", reasons=reasons))
     assert (event.outcome, event.reasons, story.balance()) == ("declined", reasons, 100_00)
 
 
-def test_a_held_order_is_paid_when_it_is_approved(make):
+def test_a_held_order_is_paid_when_it_is_approved(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     order = make.order("A-1", "60.00")
     event = story(make.check(order, outcome="pending-approval"))
@@ -217,7 +220,7 @@ def test_a_held_order_is_paid_when_it_is_approved(make):
     assert (event.outcome, story.balance()) == ("accepted", 40_00)
 
 
-def test_a_second_submission_of_a_held_order_leaves_it_waiting(make):
+def test_a_second_submission_of_a_held_order_leaves_it_waiting(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     story(make.check(make.order("A-1", "60.00"), outcome="pending-approval"))
     again = [Reason(code="already-submitted", text="seen")]
@@ -225,7 +228,7 @@ def test_a_second_submission_of_a_held_order_leaves_it_waiting(make):
     assert (event.outcome, story.order.status) == ("declined", "pending-approval")
 
 
-def test_an_order_of_nothing_is_accepted_without_an_entry(make):
+def test_an_order_of_nothing_is_accepted_without_an_entry(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     event = story(make.check(make.order("A-1", "0.00")))
     assert (event.outcome, event.position.total.amount, story.pool.last_entry_number) == (
@@ -235,7 +238,7 @@ def test_an_order_of_nothing_is_accepted_without_an_entry(make):
     )
 
 
-def test_a_submission_without_its_order_is_an_error_and_changes_nothing(make):
+def test_a_submission_without_its_order_is_an_error_and_changes_nothing(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     check = make.cancel("A-1", 1)
     broken = type(check)(
@@ -246,7 +249,7 @@ def test_a_submission_without_its_order_is_an_error_and_changes_nothing(make):
     assert story.order.check_number == 0
 
 
-def test_checks_stand_next_early_repeated_or_in_conflict(make):
+def test_checks_stand_next_early_repeated_or_in_conflict(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     story(make.check(make.order("A-1", "60.00")))
     assert story.order.standing(2, print_of(2)) == "next"
@@ -255,7 +258,7 @@ def test_checks_stand_next_early_repeated_or_in_conflict(make):
     assert story.order.standing(1, print_of(9)) == "conflict"
 
 
-def test_early_checks_wait_in_bounded_number():
+def test_early_checks_wait_in_bounded_number() -> None:
     order = OrderState("shop-east", "SO-1", "A-1")
     assert all(order.park(number, Parked(b"{}", print_of(number))) for number in range(2, 2 + PARKED_MAX))
     assert not order.park(99, Parked(b"{}", print_of(99)))
@@ -266,7 +269,7 @@ def test_early_checks_wait_in_bounded_number():
     assert order.next_parked() == Parked(b"{}", print_of(2))
 
 
-def test_the_dry_run_is_the_decision_without_its_effect(make):
+def test_the_dry_run_is_the_decision_without_its_effect(make: Any) -> None:
     pool = make.pool(cash="100.00", overdraft=("50.00", "0.00"))
     order = make.order("A-1", "120.00")
     dry = assess(pool, order, NOW)
@@ -274,7 +277,7 @@ def test_the_dry_run_is_the_decision_without_its_effect(make):
     assert Story(pool)(make.check(order)).explanation == dry.explanation
 
 
-def test_every_answer_is_valid_on_the_wire(make):
+def test_every_answer_is_valid_on_the_wire(make: Any) -> None:
     story = Story(make.pool(cash="100.00"))
     for check in (make.check(make.order("A-1", "60.00")), make.cancel("A-1", 2), make.cancel("A-1", 3)):
         event = story(check)

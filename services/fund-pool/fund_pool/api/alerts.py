@@ -72,6 +72,13 @@ class AlertView(BaseModel):
     resolved_from: Money | None = Field(description="The quota at which an open episode ends.")
 
 
+class KeptAlertView(AlertView):
+    """An alert with who set it, and when."""
+
+    changed_by: str
+    changed_at: datetime
+
+
 class AlertResult(BaseModel):
     """What became of one account of a batch."""
 
@@ -126,10 +133,17 @@ async def read_quota(account: Id, reader: Reader) -> Quotas:
 
 
 @alerts.get("/accounts/{account}/quota-alerts", policy=Policy("quota-alert:read", FINANCE, "account"))
-async def read_alerts(account: Id, reader: Reader) -> list[AlertView]:
+async def read_alerts(account: Id, reader: Reader) -> list[KeptAlertView]:
     """The alerts of an account by currency."""
     await pool_or_404(reader, account)
-    return [_alert_view(kept.currency, kept.alert) for kept in await alert_rows.alerts(reader, account)]
+    return [
+        KeptAlertView(
+            **_alert_view(kept.currency, kept.alert).model_dump(),
+            changed_by=kept.changed_by,
+            changed_at=kept.changed_at,
+        )
+        for kept in await alert_rows.alerts(reader, account)
+    ]
 
 
 @alerts.put(
