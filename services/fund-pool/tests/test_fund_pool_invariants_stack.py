@@ -1,12 +1,12 @@
 """Each check is seen to report data that was spoiled."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import asyncpg
 import pytest
 from chassis.testing import Harness
-from fund_pool.invariants import CHECKS
+from fund_pool.invariants import CHECKS, FACTS
 
 pytestmark = pytest.mark.stack
 
@@ -95,3 +95,21 @@ async def test_each_check_reports_data_that_was_spoiled(harness: Harness, make: 
 
 def test_every_check_has_its_case() -> None:
     assert {check.name for check in CHECKS} == {name for name, _ in SPOILED}
+
+
+async def test_the_facts_that_others_must_agree_with(harness: Harness, make: Any) -> None:
+    """Of a receipt is left what cash has not paid: what the overdraft paid is still to come."""
+    await an_ordinary_day(harness, make)
+    order = make.order("A-1", "20.00", order_id="SO-2", method="credit-terms", payment_terms_days=30)
+    await harness.play(make.check(order), make.relationship("M", "A-1", version=3))
+
+    async def fact(name: str) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in await harness.rows(FACTS[name])]
+
+    assert sorted(await fact("accepted-orders")) == [
+        ("shop-east", "SO-1", "CNY", 60_00),
+        ("shop-east", "SO-2", "CNY", 20_00),
+    ]
+    assert await fact("expected-receipts") == [("shop-east", "SO-2", "CNY", 20_00, date(2026, 3, 31))]
+    assert [(kind, number) for _, kind, number in await fact("quota-notices")] == [("opened", 0)]
+    assert await fact("relationships") == [("R-M-A-1", 3, "active")]
