@@ -31,6 +31,7 @@ from credit.domain.customers import Customer
 from credit.domain.gate import Gate
 from credit.domain.order_state import CheckFact, OrderState
 from credit.domain.profiles import CUSTOMER, Profile, ProfileKey
+from credit.repository.arrays import KEYS, key_arrays, literal, plain, quoted
 from credit.repository.bodies import findings, stored_order
 from credit.repository.profiles import PROFILE_COLUMNS, profile_of
 
@@ -51,7 +52,7 @@ async def locked_gate(
 async def unlocked_gate(connection: AsyncConnection, order: Order, now: datetime, periods: Periods) -> Gate:
     """What a dry run of an order needs, as of its snapshot; nothing may be saved from it."""
     key = (order.source, order.order_id)
-    rows = await connection.execute(ORDERS, _key_arrays([key]))
+    rows = await connection.execute(ORDERS, key_arrays([key]))
     orders = _orders(rows.all()) or {key: OrderState(*key)}
     await _load_occupancy(connection, orders)
     wanted: set[ProfileKey] = {(CUSTOMER, order.customer, order.currency)}
@@ -65,14 +66,14 @@ ORDER_COLUMNS: Final = """
 ORDERS: Final = text(
     f"""
     select {ORDER_COLUMNS} from sales_order
-    where (source, order_id) in (select * from unnest(cast(:sources as text[]), cast(:order_ids as text[])))
+    where (source, order_id) in (select * from unnest({KEYS}))
     """
 )
 LOCKED_ORDERS: Final = text(
     f"""
     insert into sales_order as o (source, order_id, status, last_revision, answered_ahead, parked, checks)
     select source, order_id, 'new', 0, '{{}}', '{{}}', 0
-    from unnest(cast(:sources as text[]), cast(:order_ids as text[])) with ordinality as k (source, order_id, place)
+    from unnest({KEYS}) with ordinality as k (source, order_id, place)
     order by place
     on conflict (source, order_id) do update set status = o.status
     returning {ORDER_COLUMNS}
@@ -84,7 +85,7 @@ async def locked_orders(
     connection: AsyncConnection, keys: Collection[OrderKey]
 ) -> dict[OrderKey, OrderState]:
     """The rows of these orders, locked in sorted order and made where they are new."""
-    return _orders(await connection.execute(LOCKED_ORDERS, _key_arrays(sorted(keys))))
+    return _orders(await connection.execute(LOCKED_ORDERS, key_arrays(sorted(keys))))
 
 
 def _orders(rows: Iterable[Sequence[Any]]) -> dict[OrderKey, OrderState]:
@@ -116,9 +117,9 @@ async def has_come(connection: AsyncConnection, key: OrderKey) -> bool:
 
 
 PARKED: Final = text(
-    """
+    f"""
     select p.source, p.order_id, p.order_revision, p.event_source, p.event_id, p.digest, p.body, p.body_version
-    from unnest(cast(:sources as text[]), cast(:order_ids as text[])) as k (source, order_id)
+    from unnest({KEYS}) as k (source, order_id)
     join parked_revision p using (source, order_id)
     """
 )
@@ -128,7 +129,7 @@ async def _load_parked(connection: AsyncConnection, orders: Mapping[OrderKey, Or
     keys = [key for key, order in orders.items() if order.stored_parked]
     if not keys:
         return
-    for row in await connection.execute(PARKED, _key_arrays(keys)):
+    for row in await connection.execute(PARKED, key_arrays(keys)):
         order = stored_order(row.body, row.body_version)
         origin = _origin(row, "submit")
         orders[row.source, row.order_id].parked[row.order_revision] = Submission(order, origin)
@@ -162,16 +163,16 @@ def _needed_checks(orders: Mapping[OrderKey, OrderState], arrivals: Iterable[Arr
 
 
 CHECKS: Final = text(
-    """
+    f"""
     with wanted as (
         select c.source, c.order_id, c.check_number, k.with_content
-        from unnest(cast(:sources as text[]), cast(:order_ids as text[]), cast(:numbers as bigint[]),
-                    cast(:contents as boolean[])) as k (source, order_id, check_number, with_content)
+        from unnest({KEYS}, {plain("numbers", "bigint")},
+                    {plain("contents", "boolean")}) as k (source, order_id, check_number, with_content)
         join credit_check c using (source, order_id, check_number)
         union all
         select c.source, c.order_id, c.check_number, true
-        from unnest(cast(:revised_sources as text[]), cast(:revised_order_ids as text[]),
-                    cast(:revisions as integer[])) as k (source, order_id, order_revision)
+        from unnest({plain("revised_sources", "text")}, {plain("revised_order_ids", "text")},
+                    {plain("revisions", "integer")}) as k (source, order_id, order_revision)
         join credit_check c using (source, order_id, order_revision)
         where c.digest is not null)
     select c.source, c.order_id, c.check_number, c.order_revision, c.operation, c.outcome, c.event_source,
@@ -194,12 +195,12 @@ async def _load_checks(
     rows = await connection.execute(
         CHECKS,
         {
-            **_key_arrays([key for key, _ in needed.numbers]),
-            "numbers": [number for _, number in needed.numbers],
-            "contents": list(needed.numbers.values()),
-            "revised_sources": [key[0] for key, _ in revisions],
-            "revised_order_ids": [key[1] for key, _ in revisions],
-            "revisions": [revision for _, revision in revisions],
+            **key_arrays([key for key, _ in needed.numbers]),
+            "numbers": literal(number for _, number in needed.numbers),
+            "contents": literal(needed.numbers.values()),
+            "revised_sources": quoted([key[0] for key, _ in revisions]),
+            "revised_order_ids": quoted([key[1] for key, _ in revisions]),
+            "revisions": literal(revision for _, revision in revisions),
         },
     )
     for row in rows:
@@ -225,9 +226,9 @@ EVENT_OF: Final = {"submit": OrderSubmitted.contract.name, "cancel": OrderCancel
 """The order event of each operation."""
 
 OCCUPANCY: Final = text(
-    """
+    f"""
     select o.source, o.order_id, o.check_number, cast(o.profile_id as text), o.amount_minor, o.settled
-    from unnest(cast(:sources as text[]), cast(:order_ids as text[])) as k (source, order_id)
+    from unnest({KEYS}) as k (source, order_id)
     join occupancy o using (source, order_id)
     """
 )
@@ -238,7 +239,7 @@ async def _load_occupancy(connection: AsyncConnection, orders: Mapping[OrderKey,
     if not keys:
         return
     for source, order_id, number, profile_id, amount, settled in await connection.execute(
-        OCCUPANCY, _key_arrays(keys)
+        OCCUPANCY, key_arrays(keys)
     ):
         order = orders[source, order_id]
         order.stored[number, profile_id] = settled
@@ -266,11 +267,11 @@ def _profiles(locking: str) -> str:
     return f"""
     with wanted as materialized (
         select p.profile_id
-        from unnest(cast(:object_types as text[]), cast(:object_ids as text[]), cast(:currencies as text[]))
+        from unnest({plain("object_types", "text")}, {plain("object_ids", "text")}, {plain("currencies", "text")})
             as k (object_type, object_id, currency)
         join credit_profile p using (object_type, object_id, currency)
         union
-        select unnest(cast(cast(:profile_ids as text[]) as uuid[]))),
+        select unnest({plain("profile_ids", "uuid")})),
     held as materialized (
         select {PROFILE_COLUMNS}, case when object_type = 'customer' then object_id end as of_customer
         from credit_profile
@@ -283,7 +284,7 @@ def _profiles(locking: str) -> str:
                as has_profile,
            held.*
     from (select * from customer
-          where customer_id = any(cast(:customers as text[]))) c
+          where customer_id = any({plain("customers", "text")})) c
     full join held on held.of_customer = c.customer_id
     """
 
@@ -306,11 +307,11 @@ async def locked_profiles(
     rows = await connection.execute(
         LOCKED_PROFILES if locked else PROFILES,
         {
-            "object_types": [key[0] for key in ordered],
-            "object_ids": [key[1] for key in ordered],
-            "currencies": [key[2] for key in ordered],
-            "customers": list({key[1] for key in ordered if key[0] == CUSTOMER}),
-            "profile_ids": sorted(profile_ids),
+            "object_types": literal(key[0] for key in ordered),
+            "object_ids": quoted([key[1] for key in ordered]),
+            "currencies": literal(key[2] for key in ordered),
+            "customers": quoted(list({key[1] for key in ordered if key[0] == CUSTOMER})),
+            "profile_ids": literal(sorted(profile_ids)),
         },
     )
     profiles: list[Profile] = []
@@ -322,12 +323,3 @@ async def locked_profiles(
         if columns[0] is not None:
             profiles.append(profile_of(columns))
     return profiles, customers
-
-
-def _key_arrays(keys: Iterable[OrderKey]) -> dict[str, list[str]]:
-    sources: list[str] = []
-    order_ids: list[str] = []
-    for source, order_id in keys:
-        sources.append(source)
-        order_ids.append(order_id)
-    return {"sources": sources, "order_ids": order_ids}

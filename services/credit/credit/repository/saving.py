@@ -1,6 +1,6 @@
 """Writes back what a gate decided: one statement, and one more when something began or ended to wait."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -10,14 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.changes import Changes, Hold, HoldEnd
 from credit.domain.order_state import OrderState
+from credit.repository.arrays import literal, nested, optional, plain, quoted
 from credit.repository.bodies import body_version, findings_body
 
 Columns = dict[str, Any]  # Any: one array per column, a list of its type or a literal
-
-
-def plain(name: str, kind: str) -> str:
-    """SQL for an array that arrives as text: for values that need no quoting, half the price of a bound array."""
-    return f"cast(cast(:{name} as text) as {kind}[])"
 
 
 SAVE: Final = text(
@@ -27,8 +23,8 @@ SAVE: Final = text(
         set status = n.status, paying_account = n.paying_account, last_revision = n.last_revision,
             answered_ahead = cast(n.answered_ahead as integer[]), parked = cast(n.parked as integer[]),
             checks = n.checks, open_check = n.open_check, order_check = n.order_check
-        from unnest(cast(:order_source as text[]), cast(:order_order_id as text[]), {plain("order_status", "text")},
-                    cast(:order_paying_account as text[]), {plain("order_last_revision", "integer")},
+        from unnest({plain("order_source", "text")}, {plain("order_order_id", "text")}, {plain("order_status", "text")},
+                    {plain("order_paying_account", "text")}, {plain("order_last_revision", "integer")},
                     {plain("order_answered_ahead", "text")}, {plain("order_parked", "text")},
                     {plain("order_checks", "bigint")}, {plain("order_open_check", "bigint")},
                     {plain("order_order_check", "bigint")})
@@ -39,36 +35,36 @@ SAVE: Final = text(
         insert into credit_check (source, order_id, check_number, order_revision, operation, outcome, findings,
                                   person, event_source, event_id, digest, body, body_version, checked_at)
         select n.*, cast(:now as timestamptz)
-        from unnest(cast(:check_source as text[]), cast(:check_order_id as text[]),
+        from unnest({plain("check_source", "text")}, {plain("check_order_id", "text")},
                     {plain("check_number", "bigint")}, {plain("check_revision", "integer")},
                     {plain("check_operation", "text")}, {plain("check_outcome", "text")},
-                    cast(:check_findings as bytea[]), cast(:check_person as text[]),
-                    cast(:check_event_source as text[]), cast(:check_event_id as text[]),
+                    cast(:check_findings as bytea[]), {plain("check_person", "text")},
+                    {plain("check_event_source", "text")}, {plain("check_event_id", "text")},
                     cast(:check_digest as bytea[]), cast(:check_body as bytea[]),
                     {plain("check_body_version", "integer")}) as n),
     decisions as (
         insert into check_decision (source, order_id, check_number, outcome, event_id, recorded_at)
         select n.*, cast(:now as timestamptz)
-        from unnest(cast(:decision_source as text[]), cast(:decision_order_id as text[]),
+        from unnest({plain("decision_source", "text")}, {plain("decision_order_id", "text")},
                     {plain("decision_number", "bigint")}, {plain("decision_outcome", "text")},
-                    cast(:decision_event_id as text[])) as n),
+                    {plain("decision_event_id", "text")}) as n),
     occupied as (
         insert into occupancy (source, order_id, check_number, profile_id, amount_minor, settled)
         select source, order_id, check_number, profile_id, amount_minor, settled
-        from unnest(cast(:occupied_source as text[]), cast(:occupied_order_id as text[]),
+        from unnest({plain("occupied_source", "text")}, {plain("occupied_order_id", "text")},
                     {plain("occupied_number", "bigint")}, {plain("occupied_profile", "uuid")},
                     {plain("occupied_amount", "bigint")}, {plain("occupied_settled", "boolean")})
             as n (source, order_id, check_number, profile_id, amount_minor, settled)),
     settled as (
         update occupancy o set settled = true
-        from unnest(cast(:settled_source as text[]), cast(:settled_order_id as text[]),
+        from unnest({plain("settled_source", "text")}, {plain("settled_order_id", "text")},
                     {plain("settled_number", "bigint")}, {plain("settled_profile", "uuid")})
             as n (source, order_id, check_number, profile_id)
         where o.source = n.source and o.order_id = n.order_id and o.check_number = n.check_number
           and o.profile_id = n.profile_id),
     released as (
         delete from occupancy o
-        using unnest(cast(:released_source as text[]), cast(:released_order_id as text[]),
+        using unnest({plain("released_source", "text")}, {plain("released_order_id", "text")},
                      {plain("released_number", "bigint")}, {plain("released_profile", "uuid")})
             as n (source, order_id, check_number, profile_id)
         where o.source = n.source and o.order_id = n.order_id and o.check_number = n.check_number
@@ -84,8 +80,8 @@ SAVE: Final = text(
                                  change_minor, used_after_minor, permit, limit_minor)
     select profile_id, entry_number, cast(:now as timestamptz), source, order_id, check_number,
            change_minor, used_after_minor, permit, limit_minor
-    from unnest({plain("entry_profile", "uuid")}, {plain("entry_number", "bigint")}, cast(:entry_source as text[]),
-                cast(:entry_order_id as text[]), {plain("entry_check", "bigint")}, {plain("entry_change", "bigint")},
+    from unnest({plain("entry_profile", "uuid")}, {plain("entry_number", "bigint")}, {plain("entry_source", "text")},
+                {plain("entry_order_id", "text")}, {plain("entry_check", "bigint")}, {plain("entry_change", "bigint")},
                 {plain("entry_used_after", "bigint")}, {plain("entry_permit", "text")},
                 {plain("entry_limit", "bigint")})
         as n (profile_id, entry_number, source, order_id, check_number, change_minor, used_after_minor, permit,
@@ -114,45 +110,35 @@ def _columns(changes: Changes) -> Columns:
     }
 
 
-def literal(values: Iterable[object]) -> str:
-    """A PostgreSQL array in text, of numbers, words and ids without special characters, as `plain` reads it."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
-
-
 def _order_columns(orders: Sequence[OrderState]) -> Columns:
     return {
-        "order_source": [order.source for order in orders],
-        "order_order_id": [order.order_id for order in orders],
+        "order_source": quoted([order.source for order in orders]),
+        "order_order_id": quoted([order.order_id for order in orders]),
         "order_status": literal(order.status for order in orders),
-        "order_paying_account": [order.paying_account for order in orders],
+        "order_paying_account": optional([order.paying_account for order in orders]),
         "order_last_revision": literal(order.last_revision for order in orders),
-        "order_answered_ahead": literal(_nested(order.answered_ahead) for order in orders),
-        "order_parked": literal(_nested(order.parked) for order in orders),
+        "order_answered_ahead": literal(nested(order.answered_ahead) for order in orders),
+        "order_parked": literal(nested(order.parked) for order in orders),
         "order_checks": literal(order.checks for order in orders),
         "order_open_check": literal(order.open_check for order in orders),
         "order_order_check": literal(order.order_check for order in orders),
     }
 
 
-def _nested(numbers: Collection[int]) -> str:
-    """An array within an array of text; arrays of unequal length do not nest otherwise."""
-    return f'"{literal(sorted(numbers))}"' if numbers else '"{}"'
-
-
 def _check_columns(changes: Changes) -> Columns:
     answers = changes.answers
     origins = [answer.origin for answer in answers]
     return {
-        "check_source": [answer.key[0] for answer in answers],
-        "check_order_id": [answer.key[1] for answer in answers],
+        "check_source": quoted([answer.key[0] for answer in answers]),
+        "check_order_id": quoted([answer.key[1] for answer in answers]),
         "check_number": literal(answer.check_number for answer in answers),
         "check_revision": literal(answer.revision for answer in answers),
         "check_operation": literal(answer.operation for answer in answers),
         "check_outcome": literal(answer.outcome for answer in answers),
         "check_findings": [findings_body(answer.reasons, answer.metrics) for answer in answers],
-        "check_person": [answer.person for answer in answers],
-        "check_event_source": [origin and origin.event_source for origin in origins],
-        "check_event_id": [origin and origin.event_id for origin in origins],
+        "check_person": optional([answer.person for answer in answers]),
+        "check_event_source": optional([origin.event_source if origin else None for origin in origins]),
+        "check_event_id": optional([origin.event_id if origin else None for origin in origins]),
         "check_digest": [origin and origin.digest for origin in origins],
         "check_body": [origin and origin.body for origin in origins],
         "check_body_version": literal(origin and body_version(origin) for origin in origins),
@@ -162,11 +148,11 @@ def _check_columns(changes: Changes) -> Columns:
 def _decision_columns(changes: Changes) -> Columns:
     decisions = changes.decisions
     return {
-        "decision_source": [decision.key[0] for decision in decisions],
-        "decision_order_id": [decision.key[1] for decision in decisions],
+        "decision_source": quoted([decision.key[0] for decision in decisions]),
+        "decision_order_id": quoted([decision.key[1] for decision in decisions]),
         "decision_number": literal(decision.check_number for decision in decisions),
         "decision_outcome": literal(decision.outcome for decision in decisions),
-        "decision_event_id": [decision.event_id for decision in decisions],
+        "decision_event_id": quoted([decision.event_id for decision in decisions]),
     }
 
 
@@ -181,7 +167,7 @@ class Rows:
         columns = (
             list(zip(*self.rows, strict=True)) if self.rows else [() for _ in range(len(self.names) + 2)]
         )
-        values: Columns = {f"{prefix}_source": list(columns[0]), f"{prefix}_order_id": list(columns[1])}
+        values: Columns = {f"{prefix}_source": quoted(columns[0]), f"{prefix}_order_id": quoted(columns[1])}
         return values | {
             f"{prefix}_{name}": literal(column) for name, column in zip(self.names, columns[2:], strict=True)
         }
@@ -224,8 +210,8 @@ def _entry_columns(changes: Changes) -> Columns:
     return {
         "entry_profile": literal(entry.profile_id for entry in entries),
         "entry_number": literal(entry.entry_number for entry in entries),
-        "entry_source": [entry.source for entry in entries],
-        "entry_order_id": [entry.order_id for entry in entries],
+        "entry_source": quoted([entry.source for entry in entries]),
+        "entry_order_id": quoted([entry.order_id for entry in entries]),
         "entry_check": literal(entry.check_number for entry in entries),
         "entry_change": literal(entry.change for entry in entries),
         "entry_used_after": literal(entry.used_after for entry in entries),
