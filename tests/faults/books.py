@@ -59,7 +59,9 @@ class Books:
 
     def cash(self) -> dict[str, int]:
         """What each account must hold: unique payments less what standing decisions took."""
-        payments = {event.payment_id: event for event in _events(self.log.of("payment-received"), PaymentReceived)}
+        payments = {
+            event.payment_id: event for event in _events(self.log.of("payment-received"), PaymentReceived)
+        }
         cash: Counter[str] = Counter()
         for event in payments.values():
             cash[event.account or ""] += event.amount.minor

@@ -1,7 +1,7 @@
 """One fleet for all tests of faults: five services, two instances each, with accounts, money, limits and people."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from uuid import uuid4
 
@@ -82,7 +82,11 @@ def enter_setup(fleet: Fleet) -> None:
     token = fleet.stack.token("administrator")
     with httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=20) as client:
         for account in ACCOUNTS:
-            limit = {"amount": f"{HOT_LIMIT / 100:.2f}", "currency": CURRENCY} if account == HOT[0] else "unlimited"
+            limit = (
+                {"amount": f"{HOT_LIMIT / 100:.2f}", "currency": CURRENCY}
+                if account == HOT[0]
+                else "unlimited"
+            )
             _put(
                 client,
                 f"{fleet.url('credit')}/customers/{customer_of(account)}/profiles/{CURRENCY}",
@@ -126,12 +130,12 @@ def _verify_address(client: httpx.Client, url: str, wait_for: object, address: s
     wait_until(lambda: _post(client, f"{url}/code/check", code)["verified"], 10, "The proof of an address")
 
 
-def _put(client: httpx.Client, url: str, body: dict[str, object]) -> None:
+def _put(client: httpx.Client, url: str, body: Mapping[str, object]) -> None:
     answer = client.put(url, json=body)
     assert answer.is_success, f"{url}: {answer.status_code} {answer.text}"
 
 
-def _post(client: httpx.Client, url: str, body: dict[str, object] | None) -> dict[str, object]:
+def _post(client: httpx.Client, url: str, body: Mapping[str, object] | None) -> dict[str, object]:
     answer = client.post(url, json=body, headers={"Idempotency-Key": str(uuid4())})
     assert answer.is_success, f"{url}: {answer.status_code} {answer.text}"
     document: dict[str, object] = answer.json()

@@ -66,9 +66,7 @@ class Fleet:
     def start_missing(self) -> list[ServiceProcess]:
         """Starts what was killed or was never there, all at once, and returns when everything is ready."""
         missing = [
-            key
-            for key in self.ports
-            if (known := self.processes.get(key)) is None or not known.is_alive()
+            key for key in self.ports if (known := self.processes.get(key)) is None or not known.is_alive()
         ]
         started = [self.start(*key) for key in missing]
         self.wait_ready()
@@ -104,9 +102,7 @@ class Fleet:
 
     def victim(self, name: str, point: str) -> ServiceProcess:
         """Waits until an instance has come to an armed point, and returns it; a killed one is gone by then."""
-        wait_until(
-            lambda: self.has_taken(name, point), REACH_SECONDS, f"An instance of {name} at {point}"
-        )
+        wait_until(lambda: self.has_taken(name, point), REACH_SECONDS, f"An instance of {name} at {point}")
         [order] = self._folder(name).glob(f"{point}.*")
         pid = int(order.suffix.removeprefix("."))
         [process] = [each for each in self.both(name) if _pid(each) == pid]

@@ -151,7 +151,7 @@ def install_in_sender() -> None:
             await pass_by(f"{outgoing.delivery.channel}-after-acceptance")
         return await record(self, outgoing, answer)
 
-    Sender.begin_attempt = begun  # type: ignore[method-assign]
+    Sender.begin_attempt = begun  # type: ignore[method-assign, assignment]
     Sender.record_answer = recorded  # type: ignore[method-assign]
 
 
@@ -159,13 +159,12 @@ def hurry_deliveries() -> None:
     from notify.domain.delivery import Limits
     from notify.settings import Settings
 
-    usual = Settings.limits.fget
-    assert usual is not None
+    usual: Callable[[Settings], Limits] = vars(Settings)["limits"].fget
 
     def limits(self: Settings) -> Limits:
         return replace(usual(self), lease=LEASE, report_wait=REPORT_WAIT, unknown_wait=UNKNOWN_WAIT)
 
-    Settings.limits = property(limits)  # type: ignore[method-assign, assignment]
+    Settings.limits = property(limits)  # type: ignore[assignment, method-assign]
 
 
 def with_bug(handler: Handler) -> Handler:

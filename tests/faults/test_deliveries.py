@@ -21,7 +21,7 @@ def test_a_kill_during_a_send_doubles_a_message_at_most_after_its_acceptance(
     with stream:
         for point in points:
             fleet.arm("notify", point)
-        together(*(lambda point=point: fleet.victim("notify", point) for point in points))  # type: ignore[misc]
+        together(*(lambda point=point: fleet.victim("notify", point) for point in points))
         fleet.start_missing()
     settled = settle(fleet)
     doubled = settled.messages_twice - doubled_before

@@ -29,7 +29,9 @@ where reason = 'processing-failed' and redriven_at is null
 """
 
 
-def test_a_valid_record_on_which_a_handler_raises_is_dead_lettered_alone_and_can_be_redriven(fleet: Fleet) -> None:
+def test_a_valid_record_on_which_a_handler_raises_is_dead_lettered_alone_and_can_be_redriven(
+    fleet: Fleet,
+) -> None:
     orders = [order(COLD[1], fleet.traffic.next_id("SO"), 100) for _ in range(ORDERS)]
     marks = {service: orders[place].order_id for service, place in MARKED.items()}
     for service, mark in marks.items():

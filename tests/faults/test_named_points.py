@@ -1,7 +1,5 @@
 """SIGKILL at each named point, of every service at once, with two instances per group under a stream of orders."""
 
-from contextlib import ExitStack
-
 import pytest
 
 from ops.local.waiting import together
@@ -19,11 +17,13 @@ POINTS = ("after-fetch", "before-write", "before-commit", "after-commit", "befor
 def test_a_kill_of_every_service_at_this_point_loses_and_doubles_nothing(
     fleet: Fleet, stream: Stream, commander: Commander, relationships: Relationships, point: str
 ) -> None:
-    publishing = [name for name in SERVICES if point not in ("before-send", "after-send") or name != "cashplan"]
+    publishing = [
+        name for name in SERVICES if point not in ("before-send", "after-send") or name != "cashplan"
+    ]
     with stream, commander:
         for name in publishing:
             fleet.arm(name, point)
-        together(*(lambda name=name: fleet.victim(name, point) for name in publishing))  # type: ignore[misc]
+        together(*(lambda name=name: fleet.victim(name, point) for name in publishing))
         fleet.start_missing()
     settled = settle(fleet)
     assert relationships.wrong == []

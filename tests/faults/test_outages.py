@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -62,11 +63,13 @@ def _undergo(
     wait_until(lambda: stream.sent >= moment, STREAM_SECONDS, "The stream")
     tails = [LogTail(process) for process in fleet.processes.values()]
     begin()
-    together(*(lambda name=name: fleet.processes[name, 2].stop(STOP_SECONDS) for name in SERVICES))  # type: ignore[misc]
+    together(*(partial(fleet.processes[name, 2].stop, STOP_SECONDS) for name in SERVICES))
     for name in SERVICES:
         fleet.start(name, 2)
     for process in fleet.processes.values():
-        wait_until(lambda process=process: _says_unready(process, names), NOTICE_SECONDS, f"{process.name} says so")  # type: ignore[misc]
+        wait_until(
+            lambda process=process: _says_unready(process, names), NOTICE_SECONDS, f"{process.name} says so"
+        )
     end()
     fleet.wait_ready()
     _assert_few_words(tails)

@@ -60,7 +60,10 @@ def test_a_cancellation_and_its_submission_in_two_open_transactions_end_cancelle
     last = books.decided[SHOP, order_id]
     assert (last.operation, last.outcome) in {("cancel", "cancelled"), ("submit", "declined")}
     assert last.position is None or (last.position.payments, last.position.total.minor) == ([], 0)
-    assert fleet.rows("credit", "select status from sales_order where order_id = $1", order_id)[0][0] == "cancelled"
+    assert (
+        fleet.rows("credit", "select status from sales_order where order_id = $1", order_id)[0][0]
+        == "cancelled"
+    )
 
 
 def test_of_32_orders_at_once_on_one_limit_exactly_those_pass_that_fit(fleet: Fleet) -> None:
@@ -72,9 +75,14 @@ def test_of_32_orders_at_once_on_one_limit_exactly_those_pass_that_fit(fleet: Fl
         order(account, fleet.traffic.next_id("SO"), PRICE, method="credit-terms", customer=customer)
         for account in accounts
     ]
-    publish_now(fleet.stack.bootstrap_servers, [message(each, fleet.traffic.next_id("shop"), SHOP) for each in orders])
+    publish_now(
+        fleet.stack.bootstrap_servers, [message(each, fleet.traffic.next_id("shop"), SHOP) for each in orders]
+    )
     books = settle(fleet).books
-    assert _outcomes(books, [each.order_id for each in orders]) == {"accepted": FITTING, "declined": AT_ONCE - FITTING}
+    assert _outcomes(books, [each.order_id for each in orders]) == {
+        "accepted": FITTING,
+        "declined": AT_ONCE - FITTING,
+    }
 
 
 def test_of_32_orders_at_once_on_one_purse_never_more_pass_than_it_holds(fleet: Fleet) -> None:
@@ -91,7 +99,12 @@ def test_of_32_orders_at_once_on_one_purse_never_more_pass_than_it_holds(fleet: 
         for number, each in enumerate(orders)
     ]
     top_ups = [
-        message(payment(account, fleet.traffic.next_id("P"), PRICE // 100), fleet.traffic.next_id("bank"), BANK, partition)
+        message(
+            payment(account, fleet.traffic.next_id("P"), PRICE // 100),
+            fleet.traffic.next_id("bank"),
+            BANK,
+            partition,
+        )
         for partition in range(partitions)
     ]
     publish_now(fleet.stack.bootstrap_servers, _mixed(orders_out, top_ups))
@@ -112,7 +125,9 @@ def _outcomes(books: Books, order_ids: list[str]) -> dict[str, int]:
 def _introduce(fleet: Fleet, accounts: list[str], customer: str) -> None:
     events = [event for account in accounts for event in master_data(account, customer=customer)]
     unique = list({(event.record.kind, event.id): event for event in events}.values())
-    publish_now(fleet.stack.bootstrap_servers, [message(event, fleet.traffic.next_id("erp"), ERP) for event in unique])
+    publish_now(
+        fleet.stack.bootstrap_servers, [message(event, fleet.traffic.next_id("erp"), ERP) for event in unique]
+    )
     fleet.drain()
 
 

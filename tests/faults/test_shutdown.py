@@ -32,7 +32,9 @@ WRONG = {
 }
 
 
-def test_sigterm_finishes_the_batch_leaves_the_group_and_closes_the_pool_within_10_seconds(fleet: Fleet) -> None:
+def test_sigterm_finishes_the_batch_leaves_the_group_and_closes_the_pool_within_10_seconds(
+    fleet: Fleet,
+) -> None:
     together(*(partial(_stop_in_order, fleet.processes[name, 2]) for name in SERVICES))
     for name in SERVICES:
         fleet.arm(name, "before-commit", "hold")
@@ -43,7 +45,12 @@ def test_sigterm_finishes_the_batch_leaves_the_group_and_closes_the_pool_within_
     )
     held = [fleet.victim(name, "before-commit") for name in SERVICES]
     tails = [LogTail(process) for process in held]
-    together(*(partial(_stop_while_held, fleet, name, process) for name, process in zip(SERVICES, held, strict=True)))
+    together(
+        *(
+            partial(_stop_while_held, fleet, name, process)
+            for name, process in zip(SERVICES, held, strict=True)
+        )
+    )
     for tail in tails:
         assert tail.says("stopped"), tail.lines()
         assert not tail.says("left the group by force"), tail.lines()

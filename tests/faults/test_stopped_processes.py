@@ -1,13 +1,15 @@
 """SIGSTOP: a process that stands still gives up what it holds, and writes nothing when it goes on late."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import psutil
 import pytest
 
 from ops.local.services import ServiceProcess
-from ops.local.waiting import run, wait_until
 from ops.local.topics import declared
+from ops.local.waiting import run, wait_until
 from ops.verify.log import ends_of
 from ops.verify.services import SERVICES
 from tests.faults.books import settle
@@ -26,6 +28,13 @@ STOPS = {
     "sharing": "after-send",
     "notify": "sms-before-request",
 }
+HOLDING = ("credit", "fund-pool", "cashplan", "sharing")
+FINDS_OUT = {
+    "credit": "batches are applied again",
+    "fund-pool": "relay waits for a fault to pass",
+    "cashplan": "batches are applied again",
+    "sharing": "relay waits for a fault to pass",
+}
 HOLDS = """
 select a.pid from pg_stat_activity a
 where a.client_port = any($1::int[]) and a.datname = current_database()
@@ -39,41 +48,42 @@ def test_a_stopped_process_gives_up_its_locks_and_its_relay_and_writes_nothing_l
 ) -> None:
     for name, point in STOPS.items():
         fleet.arm(name, point, "stop")
-    with stream:
-        with commander:
-            stopped = {name: fleet.victim(name, point) for name, point in STOPS.items()}
-            stopped_at = time.monotonic()
-            locking = {name: _sessions_that_hold(fleet, name, process) for name, process in stopped.items()}
-            assert all(locking[name] for name in ("credit", "fund-pool", "cashplan", "sharing"))
-            wait_until(
-                lambda: not any(_still_there(fleet, name, locking[name]) for name in locking),
-                GIVES_UP_SECONDS,
-                "The end of every lock of the stopped processes",
-            )
-            given_up_seconds = time.monotonic() - stopped_at
+    with stream, commander, ThreadPoolExecutor() as pool:
+        seconds = dict(zip(STOPS, pool.map(partial(_stopped_until_given_up, fleet), STOPS), strict=True))
     _probe(fleet)
-    probed_seconds = time.monotonic() - stopped_at
     fleet.drain()
     before = _everything(fleet)
+    _go_on(fleet, {name: fleet.victim(name, point) for name, point in STOPS.items()})
+    fleet.drain()
+    assert _everything(fleet) == before
+    given_up = ", ".join(f"{name} {each:.1f} s" for name, each in seconds.items())
+    print(f"stopped {len(STOPS)}, locks given up after: {given_up}; {settle(fleet)}")
+
+
+def _stopped_until_given_up(fleet: Fleet, name: str) -> float:
+    """Seconds from the standstill of an instance to the end of every session in which it held something."""
+    process = fleet.victim(name, STOPS[name])
+    began = time.monotonic()
+    sessions = _sessions_that_hold(fleet, name, process)
+    assert bool(sessions) == (name in HOLDING), f"{name} holds locks in sessions {sessions}"
+    wait_until(
+        lambda: not _still_there(fleet, name, sessions),
+        GIVES_UP_SECONDS,
+        f"The end of the sessions in which {process.name} holds locks",
+    )
+    return time.monotonic() - began
+
+
+def _go_on(fleet: Fleet, stopped: dict[str, ServiceProcess]) -> None:
+    """Lets the stopped go on, and returns when each has found out that it is too late."""
     tails = {name: LogTail(process) for name, process in stopped.items()}
     for process in stopped.values():
         process.resume()
-    for name in ("credit", "cashplan"):
-        wait_until(
-            lambda name=name: tails[name].says("batches are applied again"),  # type: ignore[misc]
-            GOES_ON_SECONDS,
-            f"{name} goes on",
-        )
-    for name in ("fund-pool", "sharing"):
-        wait_until(lambda name=name: tails[name].says("relay"), GOES_ON_SECONDS, f"{name} goes on")  # type: ignore[misc]
+    for name, sentence in FINDS_OUT.items():
+        tail = tails[name]
+        wait_until(partial(tail.says, sentence), GOES_ON_SECONDS, f"{tail.name} says: {sentence}")
     fleet.wait_ready()
-    fleet.drain()
-    assert _everything(fleet) == before
-    settled = settle(fleet)
-    print(
-        f"stopped {len(stopped)}: locks given up after {given_up_seconds:.1f} s, "
-        f"orders on every partition answered after {probed_seconds:.1f} s; {settled}"
-    )
+    fleet.wait_shared()
 
 
 def _sessions_that_hold(fleet: Fleet, name: str, process: ServiceProcess) -> list[int]:

@@ -63,7 +63,9 @@ def customer_of(account: str) -> str:
     return f"C-{account}"
 
 
-def order(account: str, order_id: str, amount: int, *, method: str = "account", customer: str = "") -> OrderSubmitted:
+def order(
+    account: str, order_id: str, amount: int, *, method: str = "account", customer: str = ""
+) -> OrderSubmitted:
     """An order of one line; the amount in minor units."""
     zero, total = Money.of(0, CURRENCY), Money.of(amount, CURRENCY)
     line = OrderLine(
@@ -127,7 +129,9 @@ def master_data(account: str, version: int = 1, customer: str = "") -> list[Mast
         ),
         (f"{USER}@{account}", UserRight(kind="user-right", user=USER, account=account, right="use-balance")),
     ]
-    return [MasterDataChanged(id=id, version=version, changed_at=now, record=record) for id, record in records]
+    return [
+        MasterDataChanged(id=key, version=version, changed_at=now, record=record) for key, record in records
+    ]
 
 
 def organisation() -> MasterDataChanged:
@@ -190,7 +194,9 @@ class Traffic:
             yield self._broken()
         elif chance < 0.06:
             account = self.random.choice(COLD)
-            yield message(self._payment(account, self.random.randrange(100, 20_000)), self.next_id("bank"), BANK)
+            yield message(
+                self._payment(account, self.random.randrange(100, 20_000)), self.next_id("bank"), BANK
+            )
         elif chance < 0.08:
             account = self.random.choice(COLD)
             [_, changed, _] = master_data(account, version=turn + 1)
@@ -226,14 +232,14 @@ class Traffic:
 
     def _pay_owed(self) -> list[Message]:
         owed, self.owed = self.owed, []
-        return [
-            message(self._payment(account, LOW_ORDER), self.next_id("bank"), BANK) for account in owed
-        ]
+        return [message(self._payment(account, LOW_ORDER), self.next_id("bank"), BANK) for account in owed]
 
     def _payment(self, account: str, amount: int) -> PaymentReceived:
         return payment(account, self.next_id("P"), amount)
 
     def _broken(self) -> Message:
         whole = message(order(COLD[0], self.next_id("SO"), 100), self.next_id("shop"), SHOP)
-        value = whole.value[: len(whole.value) // 2] if self.random.random() < 0.5 else json.dumps(None).encode()
+        value = (
+            whole.value[: len(whole.value) // 2] if self.random.random() < 0.5 else json.dumps(None).encode()
+        )
         return Message(whole.topic, whole.key, value, whole.headers)

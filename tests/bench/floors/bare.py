@@ -57,7 +57,12 @@ async def produce(producer: AIOKafkaProducer, target: str, partitions: int, reco
     for record in records:
         number = (murmur2(record.key) & 0x7FFFFFFF) % partitions
         batches = builders.setdefault(number, [producer.create_batch()])
-        message = {"key": record.key, "value": record.value, "timestamp": None, "headers": list(record.headers)}
+        message = {
+            "key": record.key,
+            "value": record.value,
+            "timestamp": None,
+            "headers": list(record.headers),
+        }
         if batches[-1].append(**message) is None:
             batches.append(producer.create_batch())
             batches[-1].append(**message)
