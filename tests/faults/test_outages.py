@@ -67,9 +67,7 @@ def _undergo(
     for name in SERVICES:
         fleet.start(name, 2)
     for process in fleet.processes.values():
-        wait_until(
-            lambda process=process: _says_unready(process, names), NOTICE_SECONDS, f"{process.name} says so"
-        )
+        wait_until(partial(_says_unready, process, names), NOTICE_SECONDS, f"{process.name} says so")
     end()
     fleet.wait_ready()
     _assert_few_words(tails)
