@@ -1,6 +1,7 @@
 """The order gate on a real PostgreSQL, through the very consumer code."""
 
 import asyncio
+import json
 import random
 from dataclasses import replace
 from datetime import timedelta
@@ -96,6 +97,41 @@ async def test_a_revision_under_a_new_event_id_is_a_duplicate_or_a_conflict(benc
     assert await bench.checks(make.order(revision=2)) == []
     assert await bench.dead_letters() == ["revision-conflict"] * 2
     assert await bench.broken() == []
+
+
+async def test_the_same_order_in_another_spelling_is_a_duplicate(bench: Any, make: Any) -> None:
+    await bench.managed_customer(make)
+    await bench.play(make.order())
+
+    async def written(event_id: bytes, body: bytes) -> list[Any]:
+        attributes = {"specversion": b"1.0", "id": event_id, "source": b"shop", "type": b"order-submitted.v1"}
+        headers = [(f"ce_{name}", value) for name, value in attributes.items()]
+        return await bench.play_raw("order-submitted", b"A-1", body, headers)  # type: ignore[no-any-return]
+
+    spelt = json.dumps(dict(reversed(json.loads(make.order().to_json()).items())), indent=2).encode()
+    assert await written(b"E-2", spelt) == []
+    assert await bench.dead_letters() == []
+    assert await written(b"E-3", spelt.replace(b'"U-1"', b'"U-2"')) == []
+    assert await bench.dead_letters() == ["revision-conflict"]
+    assert len(await bench.rows("select * from inbox where source = 'shop'")) == 1
+
+
+async def test_a_structured_cloud_event_is_kept_as_the_order_it_holds(bench: Any, make: Any) -> None:
+    await bench.managed_customer(make)
+    attributes = {"specversion": "1.0", "id": "E-1", "source": "shop", "type": "order-submitted.v1"}
+    body = json.dumps(attributes | {"data": json.loads(make.order().to_json())}).encode()
+    headers = [("content-type", b"application/cloudevents+json")]
+    [check] = await bench.play_raw("order-submitted", b"A-1", body, headers)
+    assert check.outcome == "approved"
+    assert await bench.checks(make.order()) == []
+    [cancelled] = await bench.checks(make.cancellation())
+    assert cancelled.order == check.order
+    assert await bench.dead_letters() == []
+
+
+async def test_a_customer_and_its_order_may_come_in_one_batch(bench: Any, make: Any) -> None:
+    [check] = await bench.checks(make.order(), make.customer_record(credit_managed=False))
+    assert (check.outcome, codes(check)) == ("approved", ["not-credit-managed"])
 
 
 async def test_replaying_everything_without_positions_and_inbox_changes_nothing(
