@@ -100,6 +100,7 @@ class Consumer:
         self.positions: dict[TopicPartition, int] = {}
         self.blocked: set[TopicPartition] = set()
         self._sought: dict[TopicPartition, int] = {}
+        self._reached: dict[TopicPartition, int] = {}
         self._now = now
         self._faulty = False
         self._handler_of = {
@@ -121,6 +122,7 @@ class Consumer:
         for partition in partitions:
             self.positions.pop(partition, None)
             self._sought.pop(partition, None)
+            self._reached.pop(partition, None)
             self.blocked.discard(partition)
 
     async def consume(self, records: Sequence[RawRecord]) -> None:
@@ -130,8 +132,8 @@ class Consumer:
             await self._until_it_passes(self._process_or_isolate, records)
         except _Stopping:
             log.info("batch left for the next start", records=len(records))
-        except BookkeepingFailed:
-            log.critical("positions, inbox or outbox failed; the process stops", exc_info=True)
+        except Exception:
+            log.critical("a batch can be neither applied nor put aside; the process stops", exc_info=True)
             self.stopping.set()
             stop_process()
         finally:
@@ -205,74 +207,87 @@ class Consumer:
         """One transaction over the records that are still to be applied; `failure` dead-letters them instead."""
         started = perf_counter()
         while True:
-            pending = await self._continuous(records)
+            positions = await self._positions_of(records)
+            pending = await self._continuous(records, positions)
             if not pending:
                 return
             try:
-                await self._transact(pending, failure, started)
+                await self._transact(pending, positions, failure, started)
                 return
             except _StalePositions as stale:
                 self.positions.update(stale.positions)
 
-    async def _continuous(self, records: Sequence[RawRecord]) -> list[RawRecord]:
+    async def _positions_of(self, records: Sequence[RawRecord]) -> dict[TopicPartition, int]:
+        """The positions of the records' partitions, read where they are not known.
+
+        It is a copy: a rebalance may take partitions away at any await, and the statement that locks the rows
+        compares again.
+        """
+        partitions = {TopicPartition(record.topic, record.partition) for record in records}
+        known = {partition: self.positions[partition] for partition in partitions & self.positions.keys()}
+        unknown = sorted(partitions - known.keys())
+        if not unknown:
+            return known
+        begins = await self.kafka.begins(unknown)
+        async with self.database.transaction() as connection:
+            loaded = await bookkeeping.ensure_positions(connection, begins)
+            for gap in await bookkeeping.open_gaps(connection):
+                self._block(TopicPartition(gap.topic, gap.partition))
+        self.positions.update(loaded)
+        return known | loaded
+
+    async def _continuous(
+        self, records: Sequence[RawRecord], positions: dict[TopicPartition, int]
+    ) -> list[RawRecord]:
         """The records at or above their partition's stored position, without partitions that have a hole."""
         by_partition: dict[TopicPartition, list[RawRecord]] = {}
         for record in records:
             by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
-        await self._load_positions(by_partition)
         pending: list[RawRecord] = []
         for partition, ordered in by_partition.items():
             if partition in self.blocked:
                 continue
-            position = self.positions[partition]
+            position = positions[partition]
             above = [record for record in ordered if record.offset >= position]
-            if len(above) < len(ordered):
-                metrics.records.labels(topic=partition.topic, outcome="filtered").inc(
-                    len(ordered) - len(above)
-                )
-                if await self.ends_early(partition):
+            if filtered := len(ordered) - len(above):
+                metrics.records.labels(topic=partition.topic, outcome="filtered").inc(filtered)
+                if ordered[-1].offset + 1 < position and await self.ends_early(partition, position):
                     continue
-            if above and await self._reaches(partition, above[0].offset):
+            if above and await self._reaches(partition, position, above[0].offset):
                 pending.extend(above)
         return pending
 
-    async def _load_positions(self, partitions: Iterable[TopicPartition]) -> None:
-        unknown = [partition for partition in partitions if partition not in self.positions]
-        if not unknown:
-            return
-        begins = await self.kafka.begins(unknown)
-        async with self.database.transaction() as connection:
-            self.positions.update(await bookkeeping.ensure_positions(connection, begins))
-            for gap in await bookkeeping.open_gaps(connection):
-                self._block(TopicPartition(gap.topic, gap.partition))
-
-    async def _reaches(self, partition: TopicPartition, first: int) -> bool:
+    async def _reaches(self, partition: TopicPartition, position: int, first: int) -> bool:
         """Whether nothing lies between the stored position and the first record.
 
         The first time it does not, the partition is read again from the position. If that shows the same
         record first, the offsets between are transaction markers; if the log begins later, they are gone.
         """
-        position = self.positions[partition]
         if first == position or self._sought.get(partition) == position:
             return True
         begin, end = await self.kafka.bounds(partition)
         if begin > position:
-            await self._gap(partition, "log-begins-later", begin, end)
+            await self._gap(partition, "log-begins-later", position, begin, end)
         else:
             self._sought[partition] = position
             self.kafka.seek(partition, position)
         return False
 
-    async def ends_early(self, partition: TopicPartition) -> bool:
-        """Whether the log ends below the stored position, as a recreated topic does; records the gap if so."""
-        begin, end = await self.kafka.bounds(partition)
-        if end >= self.positions[partition]:
+    async def ends_early(self, partition: TopicPartition, position: int) -> bool:
+        """Whether the log ends below the stored position, as a recreated topic does; records the gap if so.
+
+        Asked once per position: every request to the broker waits behind a fetch.
+        """
+        if self._reached.get(partition) == position:
             return False
-        await self._gap(partition, "log-ends-earlier", begin, end)
+        begin, end = await self.kafka.bounds(partition)
+        if end >= position:
+            self._reached[partition] = position
+            return False
+        await self._gap(partition, "log-ends-earlier", position, begin, end)
         return True
 
-    async def _gap(self, partition: TopicPartition, kind: str, begin: int, end: int) -> None:
-        expected = self.positions[partition]
+    async def _gap(self, partition: TopicPartition, kind: str, expected: int, begin: int, end: int) -> None:
         async with self.database.transaction() as connection:
             new = await bookkeeping.record_gap(connection, partition, kind, expected, begin, end)
         if new:
@@ -286,7 +301,11 @@ class Consumer:
         self.kafka.pause(partition)
 
     async def _transact(
-        self, raw: Sequence[RawRecord], failure: tuple[str, str] | None, started: float
+        self,
+        raw: Sequence[RawRecord],
+        positions: dict[TopicPartition, int],
+        failure: tuple[str, str] | None,
+        started: float,
     ) -> None:
         records, dead_letters = self._decode(raw)
         if failure is not None:
@@ -297,7 +316,8 @@ class Consumer:
             next_offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
         first_of, repeats = _first_of_each(records)
         async with self.database.transaction() as connection:
-            admission = await self._admit(connection, sorted(next_offsets), list(first_of.values()))
+            expected = {partition: positions[partition] for partition in sorted(next_offsets)}
+            admission = await self._admit(connection, expected, list(first_of.values()))
             conflicts, duplicates = await self._sort_out(connection, admission, first_of, repeats)
             fresh = [record for key, record in first_of.items() if key in admission.fresh]
             works = await self._handle(connection, self._now() or admission.now, fresh)
@@ -331,14 +351,14 @@ class Consumer:
         return records, dead_letters
 
     async def _admit(
-        self, connection: Any, partitions: Sequence[TopicPartition], records: Sequence[Record[Event]]
+        self, connection: Any, expected: dict[TopicPartition, int], records: Sequence[Record[Event]]
     ) -> Admission:
         try:
-            admission = await bookkeeping.admit(connection, partitions, records)
+            admission = await bookkeeping.admit(connection, list(expected), records)
         except Exception as error:
             raise _bookkeeping("positions and inbox", error) from error
-        if admission.positions != {partition: self.positions[partition] for partition in partitions}:
-            for partition in set(partitions) - set(admission.positions):
+        if admission.positions != expected:
+            for partition in expected.keys() - admission.positions.keys():
                 self.positions.pop(partition, None)
             raise _StalePositions(admission.positions)
         return admission

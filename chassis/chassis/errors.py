@@ -53,6 +53,7 @@ TRANSIENT_TYPES: Final = (
     KafkaError,
     PoolTimeout,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 
 

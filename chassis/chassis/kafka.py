@@ -296,9 +296,8 @@ class Watch:
         """A log that ends below the position is a gap; a consumer that stands beyond it reads again."""
         if partition in self.consumer.blocked:
             return
-        self.consumer.positions.setdefault(partition, position)
         if lag < 0:
-            await self.consumer.ends_early(partition)
+            await self.consumer.ends_early(partition, position)
         elif lag and self._idle_positions.get(partition) == position:
             standing = await self.subscriber.kafka.position(KafkaPartition(*partition))
             if standing > position:

@@ -7,6 +7,7 @@ transaction id is not (docs/decisions).
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final
 
 import asyncpg
@@ -25,6 +26,7 @@ BATCH_BYTES_MAX: Final = 512 * 1024
 REQUEST_BYTES_MAX: Final = 9 * 1024 * 1024
 POLL_SECONDS: Final = 5.0
 IDLE_SESSION_SECONDS: Final = 15
+SEND_WITHIN_SECONDS: Final = 8.0
 RETRY_SECONDS: Final = 1.0
 TRUNCATE_AFTER_ROWS: Final = 20_000
 RELAY_LOCK: Final = 7_203_366_002
@@ -32,6 +34,7 @@ CHANNEL: Final = "outbox"
 TRY_LOCK: Final = "select pg_try_advisory_lock($1)"
 
 assert POLL_SECONDS < IDLE_SESSION_SECONDS, "a relay that lives must not lose its session"
+assert SEND_WITHIN_SECONDS < IDLE_SESSION_SECONDS, "what was read is sent while the lock is surely held"
 
 SESSION: Final = {
     "idle_session_timeout": f"{IDLE_SESSION_SECONDS}s",
@@ -50,6 +53,14 @@ order by id
 """
 
 log = structlog.get_logger(__name__)
+
+
+class StoodStill(TimeoutError):
+    """So much time has passed since the rows were read that another relay may be sending them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"rows that were read {seconds:.0f} s ago are not sent; they are read again")
 
 
 class Relay:
@@ -156,18 +167,22 @@ class Relay:
 
     async def publish_waiting(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> int:
         """One round: read, send, wait for every acknowledgement, delete; returns how many."""
+        read_at = monotonic()
         rows = await connection.fetch(READ, ROWS_MAX, BYTES_MAX)
         if not rows:
             return 0
-        await self.send(producer, rows)
+        await self.send(producer, rows, read_at)
         await self.delete(connection, [row["id"] for row in rows])
         self._deleted += len(rows)
         for topic, count in Counter(row["topic"] for row in rows).items():
             metrics.relay_published.labels(topic=topic).inc(count)
         return len(rows)
 
-    async def send(self, producer: AIOKafkaProducer, rows: Sequence[Any]) -> None:
-        """Sends the rows in batches built per partition, in row order, and waits for the acknowledgements."""
+    async def send(self, producer: AIOKafkaProducer, rows: Sequence[Any], read_at: float) -> None:
+        """Sends the rows in batches built per partition, in row order, and waits for the acknowledgements.
+
+        Errors: StoodStill when this process was stopped after `read_at`, for longer than its lock is sure.
+        """
         counts = {
             topic: len(await producer.partitions_for(topic)) for topic in {row["topic"] for row in rows}
         }
@@ -175,11 +190,12 @@ class Relay:
         for row in rows:
             where = (row["topic"], partition_of(row["key"], counts[row["topic"]]))
             by_partition.setdefault(where, []).append(row)
-        sent = [
-            await producer.send_batch(batch, topic, partition=partition)
-            for (topic, partition), ordered in by_partition.items()
-            for batch in self._batches(producer, ordered)
-        ]
+        sent = []
+        for (topic, partition), ordered in by_partition.items():
+            for batch in self._batches(producer, ordered):
+                if (seconds := monotonic() - read_at) > SEND_WITHIN_SECONDS:
+                    raise StoodStill(seconds)
+                sent.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*sent)
 
     def _batches(self, producer: AIOKafkaProducer, rows: Sequence[Any]) -> list[Any]:

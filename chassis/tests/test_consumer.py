@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import date
+from time import monotonic
 from typing import Any
 
 import pytest
 from chassis.bookkeeping import TopicPartition
 from chassis.errors import Refused
 from chassis.invariants import CHASSIS_CHECKS, run_checks
+from chassis.relay import SEND_WITHIN_SECONDS, StoodStill
 from chassis.testing import Harness
 from contracts.money import Money
 from sample_service import handlers
@@ -90,6 +92,25 @@ async def test_another_instance_that_moved_the_positions_is_noticed(harness: Har
     await second.consume([one, two])
     await first.consume([two, three])
     assert await counted(harness) == {"A": 1, "B": 1, "C": 1}
+
+
+async def test_a_partition_taken_away_in_the_middle_of_a_batch_is_no_bug_of_its_records(
+    harness: Harness,
+) -> None:
+    consumer = harness.context.consumer
+    records = [harness.raw(payment(name)) for name in "AB"]
+    await harness.consume(records)
+    bounds = harness.log.bounds
+
+    async def taken_away(partition: TopicPartition) -> tuple[int, int]:
+        consumer.revoked([partition])
+        return await bounds(partition)
+
+    harness.log.bounds = taken_away  # type: ignore[method-assign]
+    await harness.consume(records[:1])
+    await harness.consume([harness.raw(payment("C"))])
+    assert await counted(harness) == {"A": 1, "B": 1, "C": 1}
+    assert await reasons(harness) == []
 
 
 async def test_the_same_id_twice_in_one_batch_counts_once(harness: Harness) -> None:
@@ -253,3 +274,34 @@ async def test_a_check_names_the_rows_that_break_it(harness: Harness) -> None:
     assert (await run_checks(harness.context.database, [check]))[0].holds
     await harness.spoil("update counted set payments = 2")
     assert (await run_checks(harness.context.database, [check]))[0].rows == [{"account": "A"}]
+
+
+async def test_a_relay_that_stood_still_sends_nothing_of_what_it_had_read(harness: Harness) -> None:
+    class Producer:
+        sent = 0
+
+        async def partitions_for(self, _: str) -> set[int]:
+            return {0}
+
+        def create_batch(self) -> "Producer":
+            return self
+
+        def append(self, **_: object) -> int:
+            return 1
+
+        def close(self) -> None:
+            return
+
+        async def send_batch(self, *_: object, **__: object) -> asyncio.Future[None]:
+            self.sent += 1
+            done: asyncio.Future[None] = asyncio.Future()
+            done.set_result(None)
+            return done
+
+    producer: Any = Producer()
+    rows = [{"id": 1, "topic": "t", "key": b"k", "headers": b"[]", "body": b"{}"}]
+    await harness.context.relay.send(producer, rows, read_at=monotonic())
+    assert producer.sent == 1
+    with pytest.raises(StoodStill):
+        await harness.context.relay.send(producer, rows, read_at=monotonic() - SEND_WITHIN_SECONDS - 1)
+    assert producer.sent == 1
