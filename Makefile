@@ -8,7 +8,7 @@ TEST_FOLDERS := $(filter-out ops/tests,$(wildcard contracts/tests chassis/tests 
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status logs token verify bench test check types fmt schemas lock
+.PHONY: help setup demo up down status logs token verify bench test faults check types fmt schemas lock
 
 help: ## Show this list
 	@echo "Coffer. Two commands to begin with: make demo, make test."
@@ -44,8 +44,11 @@ verify: setup ## Check every invariant on the running stack
 bench: setup ## Measure beside the floors (STRICT=1 fails on a missed goal)
 	@$(RUN) tests.bench $(if $(STRICT),--strict) $(ARGS)
 
-test: setup check ## Run all checks and all tests
-	@$(RUN) pytest --durations=10 $(ARGS)
+test: setup check ## Run all checks and all tests but the fault rounds
+	@$(RUN) pytest --durations=10 --ignore=tests/faults $(ARGS)
+
+faults: setup ## Kill, stop and cut off everything in turn, and see that nothing is lost
+	@$(RUN) pytest -s --durations=10 tests/faults $(ARGS)
 
 check: setup types ## Lint, types, import rules, and the contracts' compatibility
 	@$(RUN) ruff check .

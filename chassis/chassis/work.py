@@ -4,20 +4,37 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha1
 from typing import Any, Final, Generic, Protocol, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
+import orjson
 from contracts.event import Event
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.errors import Refused
-from chassis.records import EVENT_BYTES_MAX, SPECVERSION, Record, pack_headers
+from chassis.records import EVENT_BYTES_MAX, SPECVERSION, Record
 
 EVENT_NAMESPACE: Final = UUID("6f9d7a52-5a51-4d3c-9a2e-0c1c3f1f7c11")
-CONTENT_TYPE: Final = b"application/json"
+CONTENT_TYPE: Final = "application/json"
 
 E = TypeVar("E", bound=Event)
+
+
+def derived_id(source: str, cause_id: str, event_type: str, index: int) -> str:
+    """UUIDv5 (RFC 9562) of cause, type and index; made by hand because each event needs one."""
+    name = f"{source}\n{cause_id}\n{event_type}\n{index}".encode()
+    digest = bytearray(sha1(EVENT_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _as_stored(text: str) -> str:
+    """Header text as the outbox keeps it: a character for each byte of its UTF-8."""
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 class CausedBy(Protocol):
@@ -99,6 +116,7 @@ class UnitOfWork:
     _timers_set: dict[tuple[str, str], tuple[datetime, CausedBy]] = field(default_factory=dict)
     _timers_cancelled: set[tuple[str, str]] = field(default_factory=set)
     _emitted: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    _fixed_headers: list[tuple[str, str]] = field(default_factory=list)
 
     def emit(self, event: Event, cause: CausedBy | None = None) -> str:
         """Publishes an event with this transaction; returns its id, UUIDv5 of (cause, type, index).
@@ -115,25 +133,30 @@ class UnitOfWork:
         counter = (because.source, because.id, contract.type)
         index = self._emitted[counter]
         self._emitted[counter] = index + 1
-        event_id = str(uuid5(EVENT_NAMESPACE, f"{because.source}\n{because.id}\n{contract.type}\n{index}"))
+        event_id = derived_id(because.source, because.id, contract.type, index)
         headers = self._headers(event_id, contract.type, because)
-        self.outbox.append(OutboxRow(contract.topic, event.key().encode(), pack_headers(headers), body))
+        self.outbox.append(OutboxRow(contract.topic, event.key().encode(), headers, body))
         return event_id
 
-    def _headers(self, event_id: str, event_type: str, because: CausedBy) -> list[tuple[str, bytes | None]]:
-        headers: list[tuple[str, bytes | None]] = [
-            ("ce_specversion", SPECVERSION.encode()),
-            ("ce_id", event_id.encode()),
-            ("ce_source", f"coffer/{self.service}".encode()),
-            ("ce_type", event_type.encode()),
-            ("ce_time", self.now.isoformat().encode()),
-            ("content-type", CONTENT_TYPE),
-            ("correlation_id", because.correlation_id.encode()),
-            ("causation_id", because.id.encode()),
+    def _headers(self, event_id: str, event_type: str, because: CausedBy) -> bytes:
+        """The CloudEvents headers, packed as `pack_headers` packs any."""
+        if not self._fixed_headers:
+            self._fixed_headers = [
+                ("ce_specversion", SPECVERSION),
+                ("ce_source", f"coffer/{self.service}"),
+                ("ce_time", self.now.isoformat()),
+                ("content-type", CONTENT_TYPE),
+            ]
+        headers = [
+            *self._fixed_headers,
+            ("ce_id", event_id),
+            ("ce_type", event_type),
+            ("correlation_id", _as_stored(because.correlation_id)),
+            ("causation_id", _as_stored(because.id)),
         ]
         if because.traceparent:
-            headers.append(("traceparent", because.traceparent.encode()))
-        return headers
+            headers.append(("traceparent", _as_stored(because.traceparent)))
+        return orjson.dumps(headers)
 
     def _because(self, cause: CausedBy | None) -> CausedBy:
         because = cause or self.cause
