@@ -254,8 +254,10 @@ class TestDisturbances:
             pytest.skip("containers outlive what started them")
         stack.create_databases()
         query(stack.dsn("cashplan", owner=True), "create table if not exists kept as select 7 as answer")
-        for managed in recorded(stack.directory):
-            managed.process.kill()  # type: ignore[union-attr]
+        killed = [managed.process for managed in recorded(stack.directory) if managed.process is not None]
+        for process in killed:
+            process.kill()
+        psutil.wait_procs(killed, timeout=10)
         again = Stack(stack.directory, stack.ports, kind="native")
         again.start_infrastructure()
         assert query(again.dsn("cashplan"), "select answer from kept") == 7
