@@ -1,6 +1,9 @@
 """Coffer's event contracts, newest version of each."""
 
+from contracts.allocation_recorded import AllocationRecorded
 from contracts.balance_changed import BalanceChanged
+from contracts.cash_gap_forecast import CashGapForecast
+from contracts.credit_alerted import CreditAlerted
 from contracts.credit_checked import CreditChecked
 from contracts.event import EXTERNAL, REGISTRY, Contract, Event, event, latest
 from contracts.master_data_changed import MasterDataChanged
@@ -8,15 +11,22 @@ from contracts.notification_status import NotificationStatus
 from contracts.order_cancelled import OrderCancelled
 from contracts.order_decided import OrderDecided
 from contracts.order_submitted import OrderSubmitted
+from contracts.payment_overdue import PaymentOverdue
 from contracts.payment_received import PaymentReceived
+from contracts.plan_due import PlanDue
+from contracts.plan_exceeded import PlanExceeded
 from contracts.quota_low import QuotaLow
 from contracts.relationship_changed import RelationshipChanged
+from contracts.task_changed import TaskChanged
 
 __all__ = [
     "EXTERNAL",
     "REGISTRY",
+    "AllocationRecorded",
     "BalanceChanged",
+    "CashGapForecast",
     "Contract",
+    "CreditAlerted",
     "CreditChecked",
     "Event",
     "MasterDataChanged",
@@ -24,9 +34,13 @@ __all__ = [
     "OrderCancelled",
     "OrderDecided",
     "OrderSubmitted",
+    "PaymentOverdue",
     "PaymentReceived",
+    "PlanDue",
+    "PlanExceeded",
     "QuotaLow",
     "RelationshipChanged",
+    "TaskChanged",
     "event",
     "latest",
 ]
