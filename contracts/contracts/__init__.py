@@ -17,6 +17,10 @@ from contracts.plan_due import PlanDue
 from contracts.plan_exceeded import PlanExceeded
 from contracts.quota_low import QuotaLow
 from contracts.relationship_changed import RelationshipChanged
+from contracts.relationship_end_answered import RelationshipEndAnswered
+from contracts.relationship_end_requested import RelationshipEndRequested
+from contracts.resource_changed import ResourceChanged
+from contracts.sharing_changed import SharingChanged
 from contracts.task_changed import TaskChanged
 
 __all__ = [
@@ -40,6 +44,10 @@ __all__ = [
     "PlanExceeded",
     "QuotaLow",
     "RelationshipChanged",
+    "RelationshipEndAnswered",
+    "RelationshipEndRequested",
+    "ResourceChanged",
+    "SharingChanged",
     "TaskChanged",
     "event",
     "latest",

@@ -38,4 +38,7 @@ class RelationshipChanged(Event):
     display_name: Name
     invoice_status: Literal["none", "own", "copied"] = "none"
     request_id: Id | None = None
+    """The request to end that this change answers, whatever became of it."""
+    end_outcome: Literal["ended", "refused", "withdrawn", "timed-out"] | None = None
+    """What became of that request."""
     changed_at: Moment
