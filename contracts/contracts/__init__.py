@@ -5,6 +5,7 @@ from contracts.balance_changed import BalanceChanged
 from contracts.cash_gap_forecast import CashGapForecast
 from contracts.credit_alerted import CreditAlerted
 from contracts.credit_checked import CreditChecked
+from contracts.document_posted import DocumentPosted
 from contracts.event import EXTERNAL, REGISTRY, Contract, Event, event, latest
 from contracts.master_data_changed import MasterDataChanged
 from contracts.notification_status import NotificationStatus
@@ -32,6 +33,7 @@ __all__ = [
     "Contract",
     "CreditAlerted",
     "CreditChecked",
+    "DocumentPosted",
     "Event",
     "MasterDataChanged",
     "NotificationStatus",
