@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from contracts.entry_posted import ChainHash
 from contracts.event import Event, event
-from contracts.money import SignedAmount
+from contracts.money import Amount, SignedAmount
 from contracts.numbers import Counter
 from contracts.text import Code, DocumentId, Id
 from contracts.times import CalendarDate, Moment
@@ -27,3 +28,13 @@ class BalanceChanged(Event):
     """When the change counts, in the organisation's time zone."""
     posted_at: Moment
     """When it was entered."""
+    chain_hash: ChainHash | None = None
+    """The head of the account's chain after this entry; its length is `entry_number`."""
+    bill_id: Id | None = None
+    """The bill that was settled by this entry."""
+    bill_settled: Amount | None = None
+    """How much of the bill this entry settled."""
+    bill_outstanding: Amount | None = None
+    """What is left to pay of the bill."""
+    voucher_id: Id | None = None
+    """Which voucher, coupon or card moved, where the account type keeps them apart."""

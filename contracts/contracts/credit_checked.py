@@ -8,14 +8,14 @@ from pydantic import Field
 from contracts.event import Event, event
 from contracts.money import Amount, SignedAmount
 from contracts.numbers import Counter, Revision
-from contracts.order import Order, Reasons
+from contracts.order import DeliveryNotice, Order, OrderOperation, Reasons, ReturnDocument, Stance
 from contracts.text import Code, Id
 from contracts.times import Moment
 
 METRICS_MAX = 1000
 
-CreditOutcome = Literal["approved", "warned", "declined", "pending-approval"]
-CreditOperation = Literal["submit", "cancel"]
+CreditOutcome = Literal["approved", "warned", "declined", "pending-approval", "not-checked-yet"]
+CreditOperation = OrderOperation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,10 @@ class MetricResult:
 @event("credit-checked", 1, key="paying_account", producers=("credit",))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditChecked(Event):
-    """Numbered per order without a gap by `check_number`.
+    """Numbered per order without a gap by `check_number`, whatever the operation.
 
-    `order` is absent for a cancellation of an order never seen.
+    `order` is absent for a cancellation of an order never seen, and where nothing about the order has changed.
+    A submission that is not audited yet and controlled at audit only passes as `not-checked-yet`.
     """
 
     source: Id
@@ -58,4 +59,10 @@ class CreditChecked(Event):
     """Every metric of every profile that was evaluated."""
     order: Order | None = None
     """The whole order, so that fund-pool needs nothing else."""
+    stance: Stance | None = None
+    """Absent for a request; a fact is never declined."""
+    returned: ReturnDocument | None = None
+    """Of operation `return`."""
+    delivered: DeliveryNotice | None = None
+    """Of operation `deliver`."""
     checked_at: Moment

@@ -1,7 +1,7 @@
 """The order as order systems write it and as it travels on inside credit-checked."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -97,3 +97,70 @@ class Reason:
 
 
 Reasons = Annotated[list[Reason], Field(max_length=REASONS_MAX)]
+
+
+Stance = Literal["request", "fact"]
+"""A request asks whether something may happen and is answered; a fact tells that it has happened."""
+
+OrderOperation = Literal[
+    "submit",
+    "change",
+    "cancel",
+    "audit",
+    "un-audit",
+    "recall",
+    "close",
+    "reopen",
+    "terminate",
+    "un-terminate",
+    "return",
+    "deliver",
+]
+"""What an event does to an order; `deliver` is a delivery notice that draws on its hold or final payment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnedLine:
+    """What came back of one order line; `amount` is what it is worth, as it was owed."""
+
+    line_id: Id
+    quantity: PositiveDecimal
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnDocument:
+    """A posted return; refunded once per (document, revision).
+
+    A later revision of the same document states the whole return anew.
+    """
+
+    document_id: Id
+    document_revision: Revision = 1
+    posted_on: CalendarDate
+    lines: Annotated[list[ReturnedLine], Field(min_length=1, max_length=LINES_MAX)]
+    total: Amount
+    """The sum of the lines' amounts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredLine:
+    """What a delivery notice delivers of one order line; `amount` is what it is worth, as it was owed."""
+
+    line_id: Id
+    quantity: PositiveDecimal
+    amount: Amount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryNotice:
+    """An admitted delivery notice of an order; drawn once per (document, revision).
+
+    `final`: nothing more will be delivered, so that what is left of a hold is released.
+    """
+
+    document_id: Id
+    document_revision: Revision = 1
+    posted_on: CalendarDate
+    lines: Annotated[list[DeliveredLine], Field(min_length=1, max_length=LINES_MAX)]
+    final: Annotated[bool, Field(strict=True)] = False

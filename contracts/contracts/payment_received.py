@@ -31,3 +31,7 @@ class PaymentReceived(Event):
     """Value date at the bank."""
     reference: Text | None = None
     """The payer's own words."""
+    top_up_id: Id | None = None
+    """The top-up that was opened for this payment, which it settles."""
+    cashes: Id | None = None
+    """The payment whose banker's acceptance this money comes from."""
