@@ -31,7 +31,9 @@ OWN_FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {"min": min, "max": max, "
 TEXT_FUNCTIONS: Final = frozenset({"startsWith", "endsWith", "contains", "size"})
 FUNCTIONS: Final = OPERATORS | TEXT_FUNCTIONS | OWN_FUNCTIONS.keys()
 
-MIXED: Final = "it mixes kinds of values; whole numbers go with whole numbers only (15 / 10 instead of 1.5), texts with texts"
+MIXED: Final = (
+    "it mixes kinds of values; whole numbers go with whole numbers (15 / 10, not 1.5), texts with texts"
+)
 STRING: Final = re.compile(r"""[rRbB]{0,2}("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')""")
 LOOP: Final = re.compile(
     r"\b(all|exists|exists_one|existsOne|map|filter|transformList|transformMap|reduce)\s*\("

@@ -61,7 +61,7 @@ def test_a_formula_may_say_true_or_false() -> None:
         ("amount.minor", "formula-unknown-field", "minor is no field"),
         ("string(amount)", "formula-unknown-function", "string cannot be used"),
         ("sub_type.matches('(a+)+$')", "formula-unknown-field", "matches"),
-        ("amount * 1.5", "formula-failed", "15 / 10 instead of 1.5"),
+        ("amount * 1.5", "formula-failed", "15 / 10, not 1.5"),
         ("amount > 1", "formula-wrong-result", "whole number, not True"),
         ("1.5", "formula-wrong-result", "whole number, not 1.5"),
         ("amount +", "formula-unreadable", "no expression"),
