@@ -2,6 +2,7 @@
 
 from contracts.allocation_recorded import AllocationRecorded
 from contracts.balance_changed import BalanceChanged
+from contracts.bank_balance_changed import BankBalanceChanged
 from contracts.bill_issued import BillIssued
 from contracts.bill_settled import BillSettled
 from contracts.cash_gap_forecast import CashGapForecast
@@ -27,6 +28,7 @@ from contracts.payment_received import PaymentReceived
 from contracts.payment_reversed import PaymentReversed
 from contracts.payout_requested import PayoutRequested
 from contracts.payout_settled import PayoutSettled
+from contracts.plan_checked import PlanChecked
 from contracts.plan_due import PlanDue
 from contracts.plan_exceeded import PlanExceeded
 from contracts.quota_low import QuotaLow
@@ -43,6 +45,7 @@ __all__ = [
     "REGISTRY",
     "AllocationRecorded",
     "BalanceChanged",
+    "BankBalanceChanged",
     "BillIssued",
     "BillSettled",
     "CashGapForecast",
@@ -69,6 +72,7 @@ __all__ = [
     "PaymentReversed",
     "PayoutRequested",
     "PayoutSettled",
+    "PlanChecked",
     "PlanDue",
     "PlanExceeded",
     "QuotaLow",
