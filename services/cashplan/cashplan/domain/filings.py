@@ -103,10 +103,10 @@ def detail_findings(
             found.append(Finding(sheet_id, row.row_id, "row-twice", "is the id of another row too"))
         seen.add(row.row_id)
         found.extend(_row_findings(system, grid, sheet_id, row))
-        for name in row.fields.keys() - fields.keys():
-            found.append(
-                Finding(sheet_id, row.row_id, "unknown-field", f"{name} is not a column of this sheet")
-            )
+        found.extend(
+            Finding(sheet_id, row.row_id, "unknown-field", f"{name} is not a column of this sheet")
+            for name in sorted(row.fields.keys() - fields.keys())
+        )
         for name, known in fields.items():
             found.extend(_field_findings(sheet_id, row, name, known.type, known.required, known.choices))
     return found
