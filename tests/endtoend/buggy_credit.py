@@ -10,17 +10,19 @@ from chassis import Record
 
 POISONED_VARIABLE = "TEST_POISONED_ORDER"
 
-sound_arrival_of = handlers.arrival_of
 
+def main() -> None:
+    """Runs credit with the bug; importing this module leaves credit as it is."""
+    sound_arrival_of = handlers.arrival_of
 
-def arrival_of(record: Record[handlers.OrderEvent]) -> Arrival:
-    """The same, but for the poisoned order."""
-    if record.event.order_id == os.environ[POISONED_VARIABLE]:
-        raise ZeroDivisionError("a bug that the tests bring along")
-    return sound_arrival_of(record)
+    def arrival_of(record: Record[handlers.OrderEvent]) -> Arrival:
+        if record.event.order_id == os.environ[POISONED_VARIABLE]:
+            raise ZeroDivisionError("a bug that the tests bring along")
+        return sound_arrival_of(record)
 
+    handlers.arrival_of = arrival_of
+    service.main()
 
-handlers.arrival_of = arrival_of
 
 if __name__ == "__main__":
-    service.main()
+    main()
