@@ -6,6 +6,7 @@ SOURCES := $(wildcard contracts/contracts chassis/chassis ops)
 SOURCES += $(patsubst %/__init__.py,%,$(wildcard services/*/*/__init__.py))
 TEST_FOLDERS := $(filter-out ops/tests,$(wildcard contracts/tests chassis/tests services/*/tests tests))
 ARGS ?=
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status logs token verify bench test faults check types fmt schemas lock
@@ -45,7 +46,8 @@ bench: setup ## Measure beside the floors (STRICT=1 fails on a missed goal)
 	@$(RUN) tests.bench $(if $(STRICT),--strict) $(ARGS)
 
 test: setup check ## Run all checks and all tests but the fault rounds
-	@$(RUN) pytest --durations=10 --ignore=tests/faults $(ARGS)
+	@$(RUN) pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=10 \
+	  --ignore=tests/faults $(ARGS)
 
 faults: setup ## Kill, stop and cut off everything in turn, and see that nothing is lost
 	@$(RUN) pytest -s --durations=10 tests/faults $(ARGS)
