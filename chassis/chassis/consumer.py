@@ -5,7 +5,7 @@ The order of steps and what they promise: docs/architecture.md, "One way to cons
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter, time
@@ -21,6 +21,7 @@ from chassis.errors import BookkeepingFailed, Refused, is_transient, stop_proces
 from chassis.records import RawRecord, Record, read
 from chassis.work import Batch, Committed, DeadLetter, OutboxRow
 
+DECODED_AT_ONCE_MAX: Final = 25
 BACKOFF_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 CONFLICT: Final = "id-conflict"
 PROCESSING_FAILED: Final = "processing-failed"
@@ -46,8 +47,20 @@ class Subscription:
         return tuple(event.contract.topic for event in self.events)
 
 
+@dataclass(slots=True)
+class Incoming:
+    """A raw record with the event that it holds, or with the error by which it holds none."""
+
+    raw: RawRecord
+    record: Record[Event] | None = None
+    error: Exception | None = None
+
+
 class Log(Protocol):
     """What the consumer asks of Kafka besides records."""
+
+    def assigned(self) -> Collection[TopicPartition]:
+        """The partitions that this instance reads."""
 
     async def begins(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The first offset still there of each partition."""
@@ -99,7 +112,7 @@ class Consumer:
         self.busy = False
         self.positions: dict[TopicPartition, int] = {}
         self.blocked: set[TopicPartition] = set()
-        self._sought: dict[TopicPartition, int] = {}
+        self._sought: dict[TopicPartition, tuple[int, int]] = {}
         self._reached: dict[TopicPartition, int] = {}
         self._now = now
         self._faulty = False
@@ -125,11 +138,25 @@ class Consumer:
             self._reached.pop(partition, None)
             self.blocked.discard(partition)
 
-    async def consume(self, records: Sequence[RawRecord]) -> None:
-        """Applies a batch, however long the database is away; returns unapplied only when the process stops."""
+    async def decode(self, records: Sequence[RawRecord]) -> list[Incoming]:
+        """Reads records, a few at a time, so that a batch in hand goes on as soon as the database answers it."""
+        self.busy = True
+        incoming: list[Incoming] = []
+        for record in records:
+            if incoming and len(incoming) % DECODED_AT_ONCE_MAX == 0:
+                await asyncio.sleep(0)
+            incoming.append(self._decode(record))
+        return incoming
+
+    async def consume(self, records: Sequence[RawRecord], decoded: Sequence[Incoming] | None = None) -> None:
+        """Applies a batch, however long the database is away; returns unapplied only when the process stops.
+
+        `decoded` is what `decode` made of the records, where that was done ahead.
+        """
         self.busy = True
         try:
-            await self._until_it_passes(self._process_or_isolate, records)
+            incoming = await self.decode(records) if decoded is None else decoded
+            await self._until_it_passes(self._process_or_isolate, incoming)
         except _Stopping:
             log.info("batch left for the next start", records=len(records))
         except Exception:
@@ -173,7 +200,7 @@ class Consumer:
             log.info("batches are applied again")
         self._faulty = False
 
-    async def _process_or_isolate(self, records: Sequence[RawRecord]) -> None:
+    async def _process_or_isolate(self, records: Sequence[Incoming]) -> None:
         try:
             await self.process(records)
         except (BookkeepingFailed, _Stopping):
@@ -185,7 +212,7 @@ class Consumer:
             for record in records:
                 await self._until_it_passes(self._process_alone, record)
 
-    async def _process_alone(self, record: RawRecord) -> None:
+    async def _process_alone(self, record: Incoming) -> None:
         try:
             await self.process([record])
         except (BookkeepingFailed, _Stopping):
@@ -197,13 +224,13 @@ class Consumer:
             if reason == PROCESSING_FAILED:
                 log.exception(
                     "record failed twice",
-                    topic=record.topic,
-                    partition=record.partition,
-                    offset=record.offset,
+                    topic=record.raw.topic,
+                    partition=record.raw.partition,
+                    offset=record.raw.offset,
                 )
             await self.process([record], failure=(reason, detail))
 
-    async def process(self, records: Sequence[RawRecord], failure: tuple[str, str] | None = None) -> None:
+    async def process(self, records: Sequence[Incoming], failure: tuple[str, str] | None = None) -> None:
         """One transaction over the records that are still to be applied; `failure` dead-letters them instead."""
         started = perf_counter()
         while True:
@@ -217,43 +244,53 @@ class Consumer:
             except _StalePositions as stale:
                 self.positions.update(stale.positions)
 
-    async def _positions_of(self, records: Sequence[RawRecord]) -> dict[TopicPartition, int]:
+    async def _positions_of(self, records: Sequence[Incoming]) -> dict[TopicPartition, int]:
         """The positions of the records' partitions, read where they are not known.
 
+        All assigned partitions are looked up at once, because a request to the broker waits behind a fetch.
         It is a copy: a rebalance may take partitions away at any await, and the statement that locks the rows
         compares again.
         """
-        partitions = {TopicPartition(record.topic, record.partition) for record in records}
+        partitions = {_partition_of(record.raw) for record in records}
         known = {partition: self.positions[partition] for partition in partitions & self.positions.keys()}
-        unknown = sorted(partitions - known.keys())
-        if not unknown:
+        if len(known) == len(partitions):
             return known
-        begins = await self.kafka.begins(unknown)
+        wanted = partitions.union(self.kafka.assigned()) - known.keys()
+        loaded = await self._stored_positions(sorted(wanted))
+        self.positions.update(loaded)
+        return known | {partition: loaded[partition] for partition in partitions - known.keys()}
+
+    async def _stored_positions(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The positions in the database; a partition that was never read starts where its log begins."""
         async with self.database.transaction() as connection:
-            loaded = await bookkeeping.ensure_positions(connection, begins)
+            stored = await bookkeeping.stored_positions(connection, partitions)
             for gap in await bookkeeping.open_gaps(connection):
                 self._block(TopicPartition(gap.topic, gap.partition))
-        self.positions.update(loaded)
-        return known | loaded
+        new = [partition for partition in partitions if partition not in stored]
+        if new:
+            begins = await self.kafka.begins(new)
+            async with self.database.transaction() as connection:
+                stored |= await bookkeeping.ensure_positions(connection, begins)
+        return stored
 
     async def _continuous(
-        self, records: Sequence[RawRecord], positions: dict[TopicPartition, int]
-    ) -> list[RawRecord]:
+        self, records: Sequence[Incoming], positions: dict[TopicPartition, int]
+    ) -> list[Incoming]:
         """The records at or above their partition's stored position, without partitions that have a hole."""
-        by_partition: dict[TopicPartition, list[RawRecord]] = {}
+        by_partition: dict[TopicPartition, list[Incoming]] = {}
         for record in records:
-            by_partition.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
-        pending: list[RawRecord] = []
+            by_partition.setdefault(_partition_of(record.raw), []).append(record)
+        pending: list[Incoming] = []
         for partition, ordered in by_partition.items():
             if partition in self.blocked:
                 continue
             position = positions[partition]
-            above = [record for record in ordered if record.offset >= position]
+            above = [record for record in ordered if record.raw.offset >= position]
             if filtered := len(ordered) - len(above):
                 metrics.records.labels(topic=partition.topic, outcome="filtered").inc(filtered)
-                if ordered[-1].offset + 1 < position and await self.ends_early(partition, position):
+                if ordered[-1].raw.offset + 1 < position and await self.ends_early(partition, position):
                     continue
-            if above and await self._reaches(partition, position, above[0].offset):
+            if above and await self._reaches(partition, position, above[0].raw.offset):
                 pending.extend(above)
         return pending
 
@@ -262,14 +299,17 @@ class Consumer:
 
         The first time it does not, the partition is read again from the position. If that shows the same
         record first, the offsets between are transaction markers; if the log begins later, they are gone.
+        A batch that was fetched before the seek shows a later record, and proves nothing.
         """
-        if first == position or self._sought.get(partition) == position:
+        sought = self._sought.get(partition)
+        if first == position or sought == (position, first):
             return True
         begin, end = await self.kafka.bounds(partition)
         if begin > position:
             await self._gap(partition, "log-begins-later", position, begin, end)
         else:
-            self._sought[partition] = position
+            known = sought[1] if sought is not None and sought[0] == position else first
+            self._sought[partition] = position, min(known, first)
             self.kafka.seek(partition, position)
         return False
 
@@ -302,18 +342,19 @@ class Consumer:
 
     async def _transact(
         self,
-        raw: Sequence[RawRecord],
+        incoming: Sequence[Incoming],
         positions: dict[TopicPartition, int],
         failure: tuple[str, str] | None,
         started: float,
     ) -> None:
-        records, dead_letters = self._decode(raw)
-        if failure is not None:
-            dead_letters = [_failed(record, failure, attempts=2) for record in raw]
-            records = []
+        raw = [item.raw for item in incoming]
+        if failure is None:
+            records, dead_letters = _sorted_by_outcome(incoming)
+        else:
+            records, dead_letters = [], [_failed(record, failure, attempts=2) for record in raw]
         next_offsets: dict[TopicPartition, int] = {}
         for record in raw:
-            next_offsets[TopicPartition(record.topic, record.partition)] = record.offset + 1
+            next_offsets[_partition_of(record)] = record.offset + 1
         first_of, repeats = _first_of_each(records)
         async with self.database.transaction() as connection:
             expected = {partition: positions[partition] for partition in sorted(next_offsets)}
@@ -337,18 +378,15 @@ class Consumer:
         self._measure(raw, fresh, duplicates, dead_letters, count, perf_counter() - started)
         await self.kafka.commit(next_offsets)
 
-    def _decode(self, raw: Sequence[RawRecord]) -> tuple[list[Record[Event]], list[DeadLetter]]:
-        records: list[Record[Event]] = []
-        dead_letters: list[DeadLetter] = []
-        for candidate in raw:
-            try:
-                record = read(candidate, self.redrive_topic)
-                if record.event.contract.name not in self._handler_of:
-                    raise Refused("wrong-topic", f"ce_type: {self.service} does not read {record.type}")
-                records.append(record)
-            except Refused as refused:
-                dead_letters.append(_failed(candidate, (refused.reason, refused.detail), attempts=1))
-        return records, dead_letters
+    def _decode(self, raw: RawRecord) -> Incoming:
+        """Reads one record; whatever is wrong with it is kept for when it is applied."""
+        try:
+            record = read(raw, self.redrive_topic)
+            if record.event.contract.name not in self._handler_of:
+                raise Refused("wrong-topic", f"ce_type: {self.service} does not read {record.type}")
+        except Exception as error:
+            return Incoming(raw, error=error)
+        return Incoming(raw, record)
 
     async def _admit(
         self, connection: Any, expected: dict[TopicPartition, int], records: Sequence[Record[Event]]
@@ -453,11 +491,30 @@ class Consumer:
             metrics.records.labels(topic=topic, outcome="applied").inc(count)
         if again := sum(record.topic == self.redrive_topic for record in raw):
             metrics.redriven.inc(again)
-        for partition, record in {
-            TopicPartition(record.topic, record.partition): record for record in raw
-        }.items():
+        for partition, record in {_partition_of(record): record for record in raw}.items():
             age = max(time() - record.timestamp / 1000, 0)
             metrics.consumer_time_lag_seconds.labels(*partition).set(age)
+
+
+def _partition_of(record: RawRecord) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)
+
+
+def _sorted_by_outcome(incoming: Sequence[Incoming]) -> tuple[list[Record[Event]], list[DeadLetter]]:
+    """The records that hold an event, and dead letters for those that were refused.
+
+    An error that is no refusal is raised, so that the batch is taken apart.
+    """
+    records: list[Record[Event]] = []
+    dead_letters: list[DeadLetter] = []
+    for item in incoming:
+        if item.record is not None:
+            records.append(item.record)
+        elif isinstance(item.error, Refused):
+            dead_letters.append(_failed(item.raw, (item.error.reason, item.error.detail), attempts=1))
+        elif item.error is not None:
+            raise item.error
+    return records, dead_letters
 
 
 def _first_of_each(

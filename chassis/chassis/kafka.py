@@ -24,10 +24,14 @@ SESSION_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_INTERVAL_MS: Final = 500
 POLL_INTERVAL_MAX_MS: Final = 300_000
 BATCH_TIMEOUT_MS: Final = 5
+FETCH_WAIT_MAX_MS: Final = 100
+"""A partition whose buffer is empty waits for the fetch that is under way, which idle partitions may keep open."""
 WATCH_SECONDS: Final = 2.0
 STUCK_SECONDS_MAX: Final = 60.0
 SILENT_SECONDS_MAX: Final = 10.0
 RECONNECT_SECONDS: Final = 1.0
+BATCH_END_SECONDS_MAX: Final = 4.0
+"""How long a stopping service waits for the batch in hand before it leaves the group without it."""
 PARTITION_GAUGES: Final = (
     metrics.consumer_record_lag,
     metrics.consumer_position,
@@ -66,12 +70,12 @@ class Subscriber:
     ) -> None:
         self.topics = tuple(topics)
         self.servers = servers
-        self.assigned: frozenset[TopicPartition] = frozenset()
         self.lag_records = 0
         self.answered_at = time()
         self.progress_at = time()
         self._started = False
         self._consumer: Consumer | None = None
+        self._applying: asyncio.Task[None] | None = None
         self._broker = KafkaBroker(
             servers,
             client_id=client_id,
@@ -79,7 +83,7 @@ class Subscriber:
             allow_auto_create_topics=False,
             apply_types=False,
             logger=None,
-            graceful_timeout=8,
+            graceful_timeout=BATCH_END_SECONDS_MAX,
         )
         self._subscription: Any = self._broker.subscriber(
             *topics,
@@ -93,6 +97,7 @@ class Subscriber:
             parser=self._parse,
             decoder=_pass_through,
             isolation_level="read_committed",
+            fetch_max_wait_ms=FETCH_WAIT_MAX_MS,
             partition_assignment_strategy=(RangePartitionAssignor,),
             session_timeout_ms=SESSION_TIMEOUT_MS,
             heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS,
@@ -112,8 +117,17 @@ class Subscriber:
         )
 
     async def _receive(self, records: Any) -> None:
+        """Decodes a batch while the one before it is applied, which waits for the database half of its time."""
         assert self._consumer is not None
-        await self._consumer.consume(records)
+        decoded = await self._consumer.decode(records)
+        await self._batch_applied()
+        if not self._consumer.stopping.is_set():
+            self._applying = asyncio.create_task(self._consumer.consume(records, decoded), name="apply")
+
+    async def _batch_applied(self, seconds_max: float | None = None) -> None:
+        """Waits for the batch that is being applied, if there is one."""
+        if self._applying is not None:
+            await asyncio.wait({self._applying}, timeout=seconds_max)
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
         if self._consumer is not None:
@@ -121,6 +135,7 @@ class Subscriber:
 
     @property
     def kafka(self) -> AIOKafkaConsumer:
+        """None before the start and after the end."""
         return self._subscription.consumer
 
     async def start(self, consumer: Consumer) -> None:
@@ -157,7 +172,15 @@ class Subscriber:
 
     async def stop(self) -> None:
         """Finishes the batch in hand and leaves the group."""
+        await self._batch_applied(BATCH_END_SECONDS_MAX)
+        if self._applying is not None:
+            self._applying.cancel()
         await self._broker.stop()
+
+    def assigned(self) -> list[TopicPartition]:
+        if self.kafka is None:
+            return []
+        return [TopicPartition(entry.topic, entry.partition) for entry in self.kafka.assignment()]
 
     async def begins(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """One request: each waits behind a fetch that may last half a second."""
@@ -209,7 +232,7 @@ class Subscriber:
         stuck = time() - self.progress_at
         if self.lag_records and stuck > STUCK_SECONDS_MAX:
             return False, f"{self.lag_records} records wait and none was consumed for {stuck:.0f} s"
-        return True, f"{len(self.assigned)} partitions, {self.lag_records} records behind"
+        return True, f"{len(self.assigned())} partitions, {self.lag_records} records behind"
 
 
 async def _pass_through(message: Any) -> Any:
@@ -237,8 +260,7 @@ class Watch:
 
     async def look(self) -> None:
         kafka = self.subscriber.kafka
-        partitions = sorted(TopicPartition(entry.topic, entry.partition) for entry in kafka.assignment())
-        self.subscriber.assigned = frozenset(partitions)
+        partitions = sorted(self.subscriber.assigned())
         if not partitions:
             self.subscriber.lag_records = 0
             self.subscriber.answered_at = self.subscriber.progress_at = time()

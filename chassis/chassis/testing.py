@@ -67,6 +67,9 @@ class MemoryLog:
         self.ends[where] = offset + 1
         return TestRecord(topic, partition, offset, int(time.time() * 1000), key, value, headers)
 
+    def assigned(self) -> list[TopicPartition]:
+        return list(self.ends)
+
     async def begins(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return {partition: self.begins_at.get(partition, 0) for partition in partitions}
 

@@ -1,7 +1,7 @@
 """Each record is applied once, refused with a reason, or dead-lettered; nothing else is held up by it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -231,6 +231,42 @@ async def test_offsets_that_a_second_reading_does_not_show_are_markers(harness: 
     await harness.consume([three])
     await harness.consume([three])
     assert await counted(harness) == {"A": 1, "C": 1}
+
+
+async def test_a_batch_that_was_fetched_before_the_second_reading_proves_nothing(harness: Harness) -> None:
+    one, two, three, four = (harness.raw(payment(name)) for name in "ABCD")
+    await harness.consume([one])
+    await harness.consume([three])
+    await harness.consume([four])
+    assert harness.log.sought == [(WHERE, 1), (WHERE, 1)]
+    assert await counted(harness) == {"A": 1}
+    await harness.consume([two, three, four])
+    assert await counted(harness) == {"A": 1, "B": 1, "C": 1, "D": 1}
+
+
+async def test_markers_are_known_even_when_a_batch_had_been_fetched_before(harness: Harness) -> None:
+    one, _, three, four = (harness.raw(payment(name)) for name in "ABCD")
+    for batch in ([one], [three], [four], [three, four]):
+        await harness.consume(batch)
+    assert await counted(harness) == {"A": 1, "C": 1, "D": 1}
+
+
+async def test_positions_of_all_assigned_partitions_are_asked_for_once(harness: Harness) -> None:
+    records = [harness.raw(payment(f"A{number}"), partition=number) for number in range(4)]
+    asked: list[int] = []
+    begins = harness.log.begins
+
+    async def counting(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        asked.append(len(partitions))
+        return await begins(partitions)
+
+    harness.log.begins = counting  # type: ignore[method-assign]
+    for record in records:
+        await harness.consume([record])
+    assert asked == [4]
+    restarted = harness.instance().consumer
+    await restarted.consume([harness.raw(payment("B"))])
+    assert asked == [4]
 
 
 async def test_an_expired_log_is_a_gap_until_an_operator_accepts_it(harness: Harness) -> None:
