@@ -1,8 +1,8 @@
 """The types that a fund account can have, and what each may do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,14 @@ DEPOSIT = AccountType(
     cash_like=False,
 )
 
-PRESETS: Mapping[str, AccountType] = MappingProxyType(
-    {kind.code: kind for kind in (CASH, OVERDRAFT, DEPOSIT)}
-)
+PRESETS: Final[Mapping[str, AccountType]] = {kind.code: kind for kind in (CASH, OVERDRAFT, DEPOSIT)}
+
+VOUCHER_KINDS: Final = ("coupon", "voucher", "card")
+"""Not types of fund accounts, but named beside them wherever an order is paid."""
+
+RESERVED: Final = frozenset({*PRESETS, *VOUCHER_KINDS})
+
+
+def with_own(own: Iterable[AccountType]) -> Mapping[str, AccountType]:
+    """The types of an organisation: those that are there from the start and its own."""
+    return {**PRESETS, **{kind.code: kind for kind in own}}

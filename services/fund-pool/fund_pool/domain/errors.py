@@ -37,3 +37,22 @@ class OrderMissing(FundPoolError):
         self.order_id = order_id
         self.check_number = check_number
         super().__init__(f"check {check_number} of order {order_id} of {source} carries no order")
+
+
+class HoldExceeded(FundPoolError):
+    """More would be taken of a hold, or given back, than is left of it."""
+
+    def __init__(self, hold_id: str, amount: int, left: int) -> None:
+        self.hold_id = hold_id
+        self.amount = amount
+        self.left = left
+        super().__init__(f"hold {hold_id} has {left} minor units left, not {amount}")
+
+
+class VoucherExceeded(FundPoolError):
+    """A posting would take a voucher below zero or above what it was made for."""
+
+    def __init__(self, voucher_id: str, remaining: int) -> None:
+        self.voucher_id = voucher_id
+        self.remaining = remaining
+        super().__init__(f"voucher {voucher_id} would have {remaining} minor units left")

@@ -1,23 +1,47 @@
 """Journal entries: what a document does to fund accounts, balanced against internal accounts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from hashlib import sha1
-from typing import Literal
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha1, sha256
+from typing import Final, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-Bucket = Literal["balance", "line", "internal"]
+Bucket = Literal["balance", "line", "voucher", "internal"]
 
 BANK_CLEARING = "bank-clearing"
 ORDER_REVENUE = "order-revenue"
 OPENING_BALANCES = "opening-balances"
 CREDIT_LINES = "credit-lines"
-INTERNAL_ACCOUNTS = (BANK_CLEARING, ORDER_REVENUE, OPENING_BALANCES, CREDIT_LINES)
+BILL_CLEARING = "bill-clearing"
+EXPENSE_CLEARING = "expense-clearing"
+OTHER_CLEARING = "other-clearing"
+PAYOUT_CLEARING = "payout-clearing"
+ALLOCATION_CLEARING = "allocation-clearing"
+VOUCHERS_GRANTED = "vouchers-granted"
+VOUCHERS_EXPIRED = "vouchers-expired"
+INTERNAL_ACCOUNTS = (
+    BANK_CLEARING,
+    ORDER_REVENUE,
+    OPENING_BALANCES,
+    CREDIT_LINES,
+    BILL_CLEARING,
+    EXPENSE_CLEARING,
+    OTHER_CLEARING,
+    PAYOUT_CLEARING,
+    ALLOCATION_CLEARING,
+    VOUCHERS_GRANTED,
+    VOUCHERS_EXPIRED,
+)
 
 ORDER_PAYMENT = "order-payment"
 ORDER_CANCELLATION = "order-cancellation"
 TOP_UP = "top-up"
 OPENING_BALANCE = "opening-balance"
+
+GENESIS: Final = bytes(32)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "coffer/fund-pool")
 _ENTRIES = _NAMESPACE.bytes + b"entry\n"
@@ -58,7 +82,8 @@ class Posting:
     """One side of an entry, in minor units.
 
     In the buckets balance and line `account_type` names the fund account and `after` is what the bucket
-    holds then; in the bucket internal it names the internal account, which keeps no balance.
+    holds then; in the bucket internal it names the internal account, which keeps no balance; in the bucket
+    voucher it names the voucher, coupon or card, and `after` is what remains on it.
     """
 
     account_type: str
@@ -70,7 +95,11 @@ class Posting:
 
 @dataclass(slots=True)
 class Entry:
-    """One balanced journal entry of an account, numbered without a gap."""
+    """One balanced journal entry of an account, numbered without a gap.
+
+    `reverses` is the number of the entry that this one takes back; `moved_from` the effective date that was
+    asked for, where it lay in a closed period; `hash` the head of the account's chain after this entry.
+    """
 
     account: str
     number: int
@@ -78,3 +107,37 @@ class Entry:
     effective_date: date
     document: Document
     postings: list[Posting]
+    reverses: int | None = None
+    moved_from: date | None = None
+    hash: bytes = GENESIS
+
+
+def chained(head: bytes, entry: Entry) -> bytes:
+    """The head of the chain after an entry: SHA-256 over the head before it and all that the entry says.
+
+    The text is built alike by the invariant `chain-unbroken`, in SQL.
+    """
+    document = entry.document
+    told = [
+        entry.account,
+        str(entry.number),
+        str((entry.posted_at - _EPOCH) // _MICROSECOND),
+        entry.effective_date.isoformat(),
+        "" if entry.moved_from is None else entry.moved_from.isoformat(),
+        document.type,
+        document.source,
+        document.id,
+        str(document.number),
+        "" if entry.reverses is None else str(entry.reverses),
+    ]
+    text = "\x1f".join(told) + "".join(_told(entry.postings))
+    return sha256(head + text.encode()).digest()
+
+
+def _told(postings: Sequence[Posting]) -> list[str]:
+    """Each posting as text, sorted by its bytes."""
+    return sorted(
+        f"\x1e{one.bucket}\x1f{one.account_type}\x1f{one.currency}\x1f{one.amount}"
+        f"\x1f{'' if one.after is None else one.after}"
+        for one in postings
+    )
