@@ -65,6 +65,42 @@ ENTRIES_GAPLESS: Final = Check(
     """,
 )
 
+CHAIN_UNBROKEN: Final = Check(
+    "chain-unbroken",
+    "Each entry's hash covers what it says and the entry before; the account's row has the last one's and the count.",
+    r"""
+    with told as (
+        select e.account, e.entry_number, e.hash,
+               lag(e.hash) over chain as before, lag(e.entry_number) over chain as previous,
+               concat_ws(E'\x1f', e.account, e.entry_number,
+                         cast(extract(epoch from e.posted_at) * 1000000 as bigint),
+                         to_char(e.effective_date, 'YYYY-MM-DD'), coalesce(to_char(e.moved_from, 'YYYY-MM-DD'), ''),
+                         e.document_type, e.document_source, e.document_id, e.document_number,
+                         coalesce(cast(e.reverses as text), '')) as heading,
+               p.postings
+        from journal_entry e
+        left join (
+            select account, entry_number, posted_at,
+                   string_agg(E'\x1e' || concat_ws(E'\x1f', bucket, account_type, currency, amount,
+                                                  coalesce(cast(after as text), '')), ''
+                              order by concat_ws(E'\x1f', bucket, account_type, currency, amount,
+                                                 coalesce(cast(after as text), '')) collate "C") as postings
+            from posting
+            group by account, entry_number, posted_at) p using (account, entry_number, posted_at)
+        window chain as (partition by e.account order by e.entry_number))
+    select account, entry_number, 'entry' as broken from told
+    where hash is distinct from sha256(coalesce(before, decode(repeat('00', 32), 'hex'))
+                                       || convert_to(heading || coalesce(postings, ''), 'UTF8'))
+       or coalesce(previous, 0) <> entry_number - 1
+    union all
+    select a.account, a.last_entry_number, 'head' from account a
+    left join (select distinct on (account) account, entry_number, hash from journal_entry
+               order by account, entry_number desc) l using (account)
+    where a.last_entry_number <> coalesce(l.entry_number, 0)
+       or a.chain_head <> coalesce(l.hash, decode(repeat('00', 32), 'hex'))
+    """,
+)
+
 ENTRIES_COMPLETE: Final = Check(
     "entries-complete",
     "Every posting belongs to an entry of a known account, and every entry has at least two postings.",
@@ -238,6 +274,7 @@ CHECKS: Final = (
     RUNNING_BALANCES,
     ENTRIES_GAPLESS,
     ENTRIES_COMPLETE,
+    CHAIN_UNBROKEN,
     WITHIN_LIMITS,
     ORDERS_MATCH_POSTINGS,
     REFUNDS_PER_FUND_ACCOUNT,

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from chassis.work import CausedBy
+from contracts.entry_posted import LedgerPosting
 from contracts.money import Money, SignedMoney
 
 from chassis import UnitOfWork
-from contracts import BalanceChanged, QuotaLow
+from contracts import BalanceChanged, EntryPosted, QuotaLow
 from contracts import quota_low as contract
-from fund_pool.domain.ledger import Entry, entry_id
+from fund_pool.domain.ledger import Entry, Posting, entry_id
 from fund_pool.domain.pool import FundAccount, Pool, Posted
 from fund_pool.domain.quota import Notice, QuotaTerms, Watch
 
@@ -17,11 +18,12 @@ REMINDER: Final = "quota-reminder"
 
 
 def publish(work: UnitOfWork, posted: Posted, pool: Pool, cause: CausedBy | None = None) -> None:
-    """Publishes an entry, right after it was posted: its fund accounts, and what followed for the quota.
+    """Publishes an entry, right after it was posted: itself, its fund accounts, and what followed for the quota.
 
     A fund account whose line alone has changed is told of with a change of 0, so that the entry numbers
     that go out have no gap.
     """
+    work.emit(entry_posted(posted.entry), cause)
     for account_type, currency in _fund_accounts(posted.entry):
         work.emit(_balance_changed(posted.entry, pool.fund_accounts[account_type, currency]), cause)
     publish_notices(work, posted.notices, pool, cause)
@@ -84,9 +86,35 @@ def _quota_low(notice: Notice, account: str) -> QuotaLow:
     )
 
 
+def entry_posted(entry: Entry) -> EntryPosted:
+    """A journal entry as the general ledger gets it."""
+    return EntryPosted(
+        account=entry.account,
+        entry_id=entry_id(entry.account, entry.number),
+        entry_number=entry.number,
+        document_type=entry.document.type,
+        document_id=entry.document.reference,
+        reverses=None if entry.reverses is None else entry_id(entry.account, entry.reverses),
+        effective_date=entry.effective_date,
+        moved_from=entry.moved_from,
+        posted_at=entry.posted_at,
+        postings=[_ledger_posting(posting) for posting in entry.postings],
+        chain_hash=entry.hash.hex(),
+    )
+
+
+def _ledger_posting(posting: Posting) -> LedgerPosting:
+    amount = SignedMoney.of(posting.amount, posting.currency)
+    if posting.bucket == "voucher":
+        return LedgerPosting(
+            ledger="balance", ledger_account="voucher", voucher_id=posting.account_type, amount=amount
+        )
+    return LedgerPosting(ledger=posting.bucket, ledger_account=posting.account_type, amount=amount)
+
+
 def _fund_accounts(entry: Entry) -> Iterable[tuple[str, str]]:
     """The fund accounts of an entry, each once."""
-    purses = (posting for posting in entry.postings if posting.bucket != "internal")
+    purses = (posting for posting in entry.postings if posting.bucket in ("balance", "line"))
     return dict.fromkeys((posting.account_type, posting.currency) for posting in purses)
 
 
@@ -108,4 +136,5 @@ def _balance_changed(entry: Entry, purse: FundAccount) -> BalanceChanged:
         balance=SignedMoney.of(purse.balance, purse.currency),
         effective_date=entry.effective_date,
         posted_at=entry.posted_at,
+        chain_hash=entry.hash.hex(),
     )

@@ -46,6 +46,8 @@ account = Table(
     Column("active", Boolean, nullable=False),
     Column("last_entry_number", BigInteger, nullable=False),
     Column("last_posted_at", MOMENT),
+    Column("chain_head", LargeBinary, nullable=False),
+    Column("extras", Boolean, nullable=False),
 )
 
 user_right = Table(
@@ -108,6 +110,7 @@ fund_account = Table(
     Column("valid_from", Date),
     Column("valid_until", Date),
     Column("opened_at", MOMENT, nullable=False),
+    Column("line_source", Text, nullable=False),
 )
 
 journal_entry = Table(
@@ -121,6 +124,10 @@ journal_entry = Table(
     Column("document_source", Text, nullable=False),
     Column("document_id", Text, nullable=False),
     Column("document_number", Integer, nullable=False),
+    Column("reverses", BigInteger),
+    Column("moved_from", Date),
+    Column("hash", LargeBinary),
+    Index("journal_entry_document", "document_id", "document_type", "account"),
     postgresql_partition_by="RANGE (posted_at)",
 )
 
@@ -260,4 +267,85 @@ opening_balance = Table(
     Column("import_id", Uuid, ForeignKey("opening_import.import_id"), nullable=False),
     Column("row_number", Integer, nullable=False),
     Column("entry_number", BigInteger, nullable=False),
+)
+
+account_type = Table(
+    "account_type",
+    METADATA,
+    Column("settlement_organisation", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("pays_orders", Boolean, nullable=False),
+    Column("takes_online_top_ups", Boolean, nullable=False),
+    Column("opens_on_first_use", Boolean, nullable=False),
+    Column("cash_like", Boolean, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+)
+
+organisation_setting = Table(
+    "organisation_setting",
+    METADATA,
+    Column("settlement_organisation", Text, primary_key=True),
+    Column("account_payment", Boolean, nullable=False),
+    Column("online_top_ups_approved", Boolean, nullable=False),
+    Column("spending_order", Text, nullable=False),
+    Column("closed_through", Date),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", MOMENT, nullable=False),
+)
+
+document = Table(
+    "document",
+    METADATA,
+    Column("document_type", Text, primary_key=True),
+    Column("document_id", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("account", Text, ForeignKey("account.account"), nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("account_type", Text, nullable=False),
+    Column("to_account_type", Text),
+    Column("effective_date", Date),
+    Column("reason", Text),
+    Column("payee", Text),
+    Column("reverses_type", Text),
+    Column("reverses_id", Text),
+    Column("status", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", MOMENT, nullable=False),
+    Column("submitted_at", MOMENT),
+    Column("decided_by", Text),
+    Column("decided_at", MOMENT),
+    Column("decision_reason", Text),
+    Column("payment_id", Text),
+    Column("entry_number", BigInteger),
+    Column("reversed_by", BigInteger),
+    Index("document_account", "account", "made_at", "document_type", "document_id"),
+    Index("document_status", "status", "made_at", "document_type", "document_id"),
+)
+
+allocation_record = Table(
+    "allocation_record",
+    METADATA,
+    Column("record_id", Uuid, primary_key=True),
+    Column("recorded_at", MOMENT, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("management_account", Text, nullable=False),
+    Column("member_account", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("reason_code", Text),
+    Column("reason", Text),
+    Column("batch_id", Uuid),
+    Column("voucher_id", Text),
+    Column("entry_number", BigInteger),
+    Column("remark", Text),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", MOMENT, nullable=False),
+    Index("allocation_record_management", "management_account", "recorded_at", "record_id"),
+    Index("allocation_record_member", "member_account", "recorded_at", "record_id"),
 )

@@ -28,6 +28,23 @@ SPOILED = [
         FREE + "update journal_entry set posted_at = posted_at - interval '1 day' where entry_number = 2",
     ),
     ("entries-complete", FREE + "delete from posting where entry_number = 2 and bucket = 'internal'"),
+    ("chain-unbroken", FREE + "update posting set amount = amount + 1 where entry_number = 1"),
+    ("chain-unbroken", FREE + "update posting set account_type = 'cesh' where entry_number = 1"),
+    ("chain-unbroken", FREE + "update journal_entry set document_id = 'P-2' where entry_number = 1"),
+    ("chain-unbroken", FREE + "update journal_entry set hash = set_byte(hash, 5, 1) where entry_number = 2"),
+    ("chain-unbroken", FREE + "delete from journal_entry where entry_number = 1"),
+    ("chain-unbroken", FREE + "delete from journal_entry where entry_number = 2"),
+    ("chain-unbroken", FREE + "delete from posting where entry_number = 2 and bucket = 'internal'"),
+    (
+        "chain-unbroken",
+        "update account set chain_head = set_byte(chain_head, 0, get_byte(chain_head, 0) # 1)",
+    ),
+    (
+        "chain-unbroken",
+        FREE
+        + "delete from journal_entry where entry_number = 2; delete from posting where entry_number = 2; "
+        + "update account set last_entry_number = 1",
+    ),
     (
         "within-limits",
         "alter table fund_account drop constraint fund_account_within_line; update fund_account set balance = -1",

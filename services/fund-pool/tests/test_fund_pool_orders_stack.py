@@ -317,7 +317,7 @@ async def test_history_is_cut_by_month_and_months_are_laid_out_ahead(harness: Ha
 
     async with harness.connection() as connection:
         assert await months.create_months(connection, 12) == 0
-        assert await months.create_months(connection, 14) == 6
+        assert await months.create_months(connection, 14) == 8
     await rich(harness, make, "A-1")
     (row,) = await harness.rows("select tableoid::regclass::text as part from journal_entry")
     assert row["part"].startswith("journal_entry_20")

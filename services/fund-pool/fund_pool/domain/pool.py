@@ -254,7 +254,6 @@ class Pool:
 
     def _held_by(self, hold: Hold) -> FundAccount | Voucher:
         if hold.voucher_id is not None:
-            self.touched_vouchers[hold.voucher_id] = self.vouchers[hold.voucher_id]
             return self.vouchers[hold.voucher_id]
         return self.fund_accounts[hold.account_type, hold.currency]
 
@@ -262,8 +261,6 @@ class Pool:
         self.extras = True
         self.touched_holds[hold.hold_id] = hold
         self.hold_events.append(event)
-        if hold.voucher_id is not None:
-            self.touched_vouchers[hold.voucher_id] = self.vouchers[hold.voucher_id]
 
     def _numbered(
         self,

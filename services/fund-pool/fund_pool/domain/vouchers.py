@@ -29,6 +29,7 @@ class Voucher:
     material_groups: frozenset[str] = field(default_factory=frozenset)
     minimum_order: int = 0
     pool_id: str | None = None
+    members: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def usable(self) -> int:

@@ -8,15 +8,21 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fund_pool.domain.pool import FundAccount, Pool
+from fund_pool.repository import extras
+from fund_pool.repository.arrays import columns
+
+__all__ = ["PARTS", "SAVE", "columns", "parameters", "save"]
 
 PARTS: Final = """
     entries as (
         insert into journal_entry (account, entry_number, posted_at, effective_date,
-                                   document_type, document_source, document_id, document_number)
+                                   document_type, document_source, document_id, document_number,
+                                   reverses, moved_from, hash)
         select * from unnest(
             cast(:entry_accounts as text[]), cast(:entry_numbers as bigint[]), cast(:entry_times as timestamptz[]),
             cast(:entry_dates as date[]), cast(:document_types as text[]), cast(:document_sources as text[]),
-            cast(:document_ids as text[]), cast(:document_numbers as int[]))),
+            cast(:document_ids as text[]), cast(:document_numbers as int[]), cast(:entry_reverses as bigint[]),
+            cast(:entry_moved as date[]), cast(:entry_hashes as bytea[]))),
     postings as (
         insert into posting (account, account_type, currency, bucket, posted_at, entry_number, amount, after)
         select * from unnest(
@@ -25,9 +31,11 @@ PARTS: Final = """
             cast(:posting_numbers as bigint[]), cast(:posting_amounts as bigint[]),
             cast(:posting_afters as bigint[]))),
     counters as (
-        update account a set last_entry_number = n.last_entry_number, last_posted_at = n.last_posted_at
+        update account a set last_entry_number = n.last_entry_number, last_posted_at = n.last_posted_at,
+                             chain_head = n.chain_head
         from unnest(cast(:counter_accounts as text[]), cast(:counter_numbers as bigint[]),
-                    cast(:counter_times as timestamptz[])) as n (account, last_entry_number, last_posted_at)
+                    cast(:counter_times as timestamptz[]), cast(:counter_heads as bytea[]))
+            as n (account, last_entry_number, last_posted_at, chain_head)
         where a.account = n.account),
     balances as (
         update fund_account f set balance = n.balance, line = n.line
@@ -61,8 +69,10 @@ SAVE: Final = text(f"with {PARTS} select 1")
 
 
 async def save(connection: AsyncConnection, pools: Iterable[Pool], now: datetime) -> None:
-    """Writes what was posted to these pools since they were loaded."""
-    await connection.execute(SAVE, parameters(list(pools), now))
+    """Writes what was posted to these pools, and what else has changed in them, since they were loaded."""
+    changed = list(pools)
+    await connection.execute(SAVE, parameters(changed, now))
+    await extras.save(connection, changed, now)
 
 
 def parameters(pools: Sequence[Pool], now: datetime) -> dict[str, Any]:
@@ -79,12 +89,6 @@ def parameters(pools: Sequence[Pool], now: datetime) -> dict[str, Any]:
     }
 
 
-def columns(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Any]]:
-    """Rows turned into one array per name."""
-    turned = list(zip(*rows, strict=True))
-    return {name: list(turned[index]) if turned else [] for index, name in enumerate(names)}
-
-
 def _entries(pools: Sequence[Pool]) -> dict[str, list[Any]]:
     names = (
         "entry_accounts",
@@ -95,6 +99,9 @@ def _entries(pools: Sequence[Pool]) -> dict[str, list[Any]]:
         "document_sources",
         "document_ids",
         "document_numbers",
+        "entry_reverses",
+        "entry_moved",
+        "entry_hashes",
     )
     return columns(
         names,
@@ -108,6 +115,9 @@ def _entries(pools: Sequence[Pool]) -> dict[str, list[Any]]:
                 entry.document.source,
                 entry.document.id,
                 entry.document.number,
+                entry.reverses,
+                entry.moved_from,
+                entry.hash,
             )
             for pool in pools
             for entry in pool.entries
@@ -148,8 +158,12 @@ def _postings(pools: Sequence[Pool]) -> dict[str, list[Any]]:
 
 def _counters(pools: Sequence[Pool]) -> dict[str, list[Any]]:
     return columns(
-        ("counter_accounts", "counter_numbers", "counter_times"),
-        ((pool.account, pool.last_entry_number, pool.last_posted_at) for pool in pools if pool.entries),
+        ("counter_accounts", "counter_numbers", "counter_times", "counter_heads"),
+        (
+            (pool.account, pool.last_entry_number, pool.last_posted_at, pool.chain_head)
+            for pool in pools
+            if pool.entries
+        ),
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fund_pool.domain.order import OrderState, Parked
 from fund_pool.domain.pool import Pool
 from fund_pool.domain.walk import LinePaid
-from fund_pool.repository import ledger
+from fund_pool.repository import extras, ledger
 from fund_pool.tables import decision, order_state
 
 OrderKey = tuple[str, str]
@@ -124,6 +124,7 @@ async def save(
     await connection.execute(
         SAVE, {**ledger.parameters(pools, now), **_orders(orders), **_decisions(decisions)}
     )
+    await extras.save(connection, pools, now)
 
 
 async def order(connection: AsyncConnection, source: str, order_id: str) -> OrderState | None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fund_pool.domain.payment import Payment
 from fund_pool.domain.pool import Pool
-from fund_pool.repository import ledger
+from fund_pool.repository import extras, ledger
 
 LOCKED_PAYMENTS: Final = text(
     """
@@ -85,6 +85,7 @@ async def save(
     names = ("payment_ids", "payment_statuses", "payment_reasons", "payment_entries")
     outcomes = ((paid.payment_id, paid.status, paid.reason, paid.entry_number) for paid in payments)
     await connection.execute(SAVE, {**ledger.parameters(pools, now), **ledger.columns(names, outcomes)})
+    await extras.save(connection, pools, now)
 
 
 async def unmatched(

@@ -1,16 +1,18 @@
 """Fund pools under lock, with everything that a decision about them needs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fund_pool.domain.account_types import PRESETS
+from fund_pool.domain.account_types import PRESETS, AccountType, with_own
 from fund_pool.domain.deduction import BUILT_IN, DeductionOrder
 from fund_pool.domain.pool import UTC, FundAccount, Pool
 from fund_pool.domain.quota import Alert, Episode, Watch
+from fund_pool.repository import extras as extra_rows
 
 LOCK: Final = text(
     """
@@ -29,7 +31,8 @@ POOLS: Final = text(
     with purse as (
         select account, array_agg(account_type) as types, array_agg(currency) as currencies,
                array_agg(balance) as balances, array_agg(line) as lines,
-               array_agg(valid_from) as valid_from, array_agg(valid_until) as valid_until
+               array_agg(valid_from) as valid_from, array_agg(valid_until) as valid_until,
+               array_agg(line_source) as line_sources
         from fund_account
         where account = {NAMED}
         group by account),
@@ -42,6 +45,12 @@ POOLS: Final = text(
         left join quota_episode e on e.account = q.account and e.currency = q.currency and e.ended_at is null
         where q.account = {NAMED}
         group by q.account),
+    own as (
+        select settlement_organisation,
+               json_agg(json_build_array(code, pays_orders, takes_online_top_ups, opens_on_first_use, false,
+                                         cash_like)) as own_types
+        from account_type
+        group by settlement_organisation),
     entitled as (
         select account, array_agg(user_id) as users
         from user_right
@@ -49,12 +58,15 @@ POOLS: Final = text(
           and account = {NAMED} and user_id = any(cast(:users as text[]))
         group by account)
     select a.account, a.customer, a.settlement_organisation, a.active, a.last_entry_number, a.last_posted_at,
-           o.time_zone, coalesce(c.version, d.version) as policy, coalesce(c.account_types, d.account_types) as walk,
-           p.types, p.currencies, p.balances, p.lines, p.valid_from, p.valid_until,
+           a.chain_head, a.extras, s.closed_through, s.spending_order, s.account_payment, y.own_types, o.time_zone,
+           coalesce(c.version, d.version) as policy, coalesce(c.account_types, d.account_types) as walk,
+           p.types, p.currencies, p.balances, p.lines, p.valid_from, p.valid_until, p.line_sources,
            w.currencies as watched, w.thresholds, w.enabled, w.margins, w.basis_points,
            w.episodes, w.opened_at, w.reminders, u.users
     from account a
     left join organisation o on o.organisation = a.settlement_organisation
+    left join organisation_setting s on s.settlement_organisation = a.settlement_organisation
+    left join own y on y.settlement_organisation = a.settlement_organisation
     left join deduction_order c on c.settlement_organisation = a.settlement_organisation
         and c.customer = a.customer and c.account_types is not null
     left join deduction_order d on d.settlement_organisation = a.settlement_organisation
@@ -73,23 +85,36 @@ async def lock(connection: AsyncConnection, accounts: Collection[str]) -> None:
 
 
 async def pools(
-    connection: AsyncConnection, accounts: Collection[str], users: Collection[str] = ()
+    connection: AsyncConnection,
+    accounts: Collection[str],
+    users: Collection[str] = (),
+    *,
+    now: datetime | None = None,
+    vouchers: Collection[str] = (),
+    for_update: bool = True,
 ) -> dict[str, Pool]:
     """The pools of the known ones among these accounts; of the users, those with a right to use the balance.
 
+    Holds and open items are those of the moment `now`, by default the database's clock. `vouchers` are loaded
+    besides those that the accounts may draw on; `for_update` locks vouchers, in one order, after the accounts.
     Read it after the lock, in a statement of its own: a statement sees nothing newer than its beginning.
     """
     rows = await connection.execute(POOLS, {"accounts": list(accounts), "users": list(users)})
-    return {row.account: _pool(row) for row in rows}
+    found = {row.account: _pool(row) for row in rows}
+    await extra_rows.add(connection, found, now, vouchers, for_update=for_update)
+    return found
 
 
-async def locked_pools(connection: AsyncConnection, accounts: Collection[str]) -> dict[str, Pool]:
+async def locked_pools(
+    connection: AsyncConnection, accounts: Collection[str], *, now: datetime | None = None
+) -> dict[str, Pool]:
     """Locks and loads the pools of the known ones among these accounts."""
     await lock(connection, accounts)
-    return await pools(connection, accounts)
+    return await pools(connection, accounts, now=now)
 
 
 def _pool(row: Row[Any]) -> Pool:
+    types = PRESETS if row.own_types is None else with_own(AccountType(*own) for own in row.own_types)
     return Pool(
         account=row.account,
         customer=row.customer,
@@ -99,17 +124,33 @@ def _pool(row: Row[Any]) -> Pool:
         last_entry_number=row.last_entry_number,
         last_posted_at=row.last_posted_at,
         deduction=BUILT_IN if row.policy is None else DeductionOrder(row.policy, tuple(row.walk)),
-        fund_accounts=_fund_accounts(row) if row.types else {},
+        fund_accounts=_fund_accounts(row, types) if row.types else {},
         watches=_watches(row) if row.watched else {},
         users=frozenset(row.users or ()),
+        types=types,
+        closed_through=row.closed_through,
+        chain_head=row.chain_head,
+        extras=row.extras,
+        spending_order=row.spending_order or "transferred-first",
+        account_payment=row.account_payment is not False,
     )
 
 
-def _fund_accounts(row: Row[Any]) -> dict[tuple[str, str], FundAccount]:
-    columns = (row.types, row.currencies, row.balances, row.lines, row.valid_from, row.valid_until)
+def _fund_accounts(row: Row[Any], types: Mapping[str, AccountType]) -> dict[tuple[str, str], FundAccount]:
+    columns = (
+        row.types,
+        row.currencies,
+        row.balances,
+        row.lines,
+        row.valid_from,
+        row.valid_until,
+        row.line_sources,
+    )
     return {
-        (code, currency): FundAccount(PRESETS[code], currency, balance, line, valid_from, valid_until)
-        for code, currency, balance, line, valid_from, valid_until in zip(*columns, strict=True)
+        (code, currency): FundAccount(
+            types[code], currency, balance, line, valid_from, valid_until, line_source=line_source
+        )
+        for code, currency, balance, line, valid_from, valid_until, line_source in zip(*columns, strict=True)
     }
 
 
