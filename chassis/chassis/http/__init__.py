@@ -2,6 +2,7 @@
 
 from chassis.http.application import OPEN_PATHS, build_app, unprotected_routes
 from chassis.http.auth import Authenticator, KeySet, Principal
+from chassis.http.downloads import DOWNLOAD, download
 from chassis.http.exchange import Context, CurrentAccess, CurrentPrincipal, Now, Reader, Work
 from chassis.http.paging import CursorPage, Page, PageRequest
 from chassis.http.policy import LOADED, Access, Forbidden, NotFound, Policy, Visible, authorize
@@ -10,6 +11,7 @@ from chassis.http.problems import FieldError, Problem
 from chassis.http.router import Router
 
 __all__ = [
+    "DOWNLOAD",
     "LOADED",
     "OPEN_PATHS",
     "Access",
@@ -36,5 +38,6 @@ __all__ = [
     "Work",
     "authorize",
     "build_app",
+    "download",
     "unprotected_routes",
 ]

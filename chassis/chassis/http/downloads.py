@@ -1,0 +1,47 @@
+"""Lists as files: CSV streamed while it is made, Excel streamed from a file that is gone with the answer."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from starlette.responses import Response, StreamingResponse
+
+from chassis.sheets import CSV, XLSX, Column, SheetFormat, csv_chunks, write_xlsx
+
+BLOCK_BYTES: Final = 256 * 1024
+DOWNLOAD: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The table as a file", "content": {CSV.partition(";")[0]: {}, XLSX: {}}}
+}
+"""As a route's `responses`, for its OpenAPI page."""
+
+
+async def download(
+    file_format: SheetFormat, name: str, columns: Sequence[Column[Any]], rows: Iterable[Any], zone: ZoneInfo
+) -> Response:
+    """The table as a file `name`; `rows` are read in another thread, so they must need no connection."""
+    if file_format == "csv":
+        return StreamingResponse(csv_chunks(columns, rows, zone), media_type=CSV, headers=_named(name, "csv"))
+    file = await asyncio.to_thread(_written, name, columns, rows, zone)
+    return StreamingResponse(_blocks(file), media_type=XLSX, headers=_named(name, "xlsx"))
+
+
+def _named(name: str, extension: str) -> dict[str, str]:
+    return {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}.{extension}"}
+
+
+def _written(name: str, columns: Sequence[Column[Any]], rows: Iterable[Any], zone: ZoneInfo) -> BinaryIO:
+    """The Excel file, open for reading, its name already removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.xlsx"
+        write_xlsx(path, name, columns, rows, zone)
+        return path.open("rb")
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while block := file.read(BLOCK_BYTES):
+            yield block

@@ -1,0 +1,18 @@
+"""Tables for spreadsheets: lists out as CSV and Excel however long they are, and tables in, bounded."""
+
+from chassis.sheets.columns import Column, ColumnKind
+from chassis.sheets.reading import TableRow, UnreadableTable, read_table
+from chassis.sheets.writing import CSV, XLSX, SheetFormat, csv_chunks, write_xlsx
+
+__all__ = [
+    "CSV",
+    "XLSX",
+    "Column",
+    "ColumnKind",
+    "SheetFormat",
+    "TableRow",
+    "UnreadableTable",
+    "csv_chunks",
+    "read_table",
+    "write_xlsx",
+]
