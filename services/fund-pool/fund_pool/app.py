@@ -5,8 +5,16 @@ The subscriptions stand in the order in which they are applied within a batch: w
 to comes before it, and money before what spends it."""
 
 from chassis import Service, Subscription
-from contracts import CreditChecked, MasterDataChanged, PaymentReceived, RelationshipChanged
-from fund_pool import api, handlers, invariants, jobs
+from contracts import (
+    CreditChecked,
+    ExpenseApproved,
+    MasterDataChanged,
+    PaymentReceived,
+    PaymentReversed,
+    PayoutSettled,
+    RelationshipChanged,
+)
+from fund_pool import api, gateways, handlers, invariants, jobs
 from fund_pool.publishing import REMINDER
 from fund_pool.settings import Settings
 
@@ -16,7 +24,10 @@ service = Service(
     subscriptions=(
         Subscription(handlers.keep_master_data, MasterDataChanged),
         Subscription(handlers.keep_relationships, RelationshipChanged),
-        Subscription(handlers.receive_payments, PaymentReceived),
+        Subscription(gateways.receive_payments, PaymentReceived),
+        Subscription(gateways.reverse_payments, PaymentReversed),
+        Subscription(gateways.reimburse_expenses, ExpenseApproved),
+        Subscription(gateways.settle_payouts, PayoutSettled),
         Subscription(handlers.decide_orders, CreditChecked),
     ),
     routers=api.ROUTERS,

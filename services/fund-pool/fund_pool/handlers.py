@@ -1,19 +1,17 @@
-"""Events in: orders that credit has checked, payments, master data and relationships; and reminders."""
+"""Events in: orders that credit has checked, master data and relationships; and reminders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from chassis import Batch, Record, TimerBatch
-from contracts import CreditChecked, MasterDataChanged, PaymentReceived, RelationshipChanged
+from contracts import CreditChecked, MasterDataChanged, RelationshipChanged
 from fund_pool.domain.access import Relationship
 from fund_pool.domain.order import Decision, OrderState, Parked, answer, decide
-from fund_pool.domain.payment import Payment, receive
 from fund_pool.domain.pool import Pool
 from fund_pool.publishing import publish, publish_notices, reminded, schedule_reminder
 from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import orders as order_rows
-from fund_pool.repository import payments as payment_rows
 from fund_pool.repository import pools as pool_rows
 from fund_pool.repository import reference as reference_rows
 from fund_pool.repository.orders import DecisionRow, OrderKey
@@ -101,7 +99,7 @@ async def decide_orders(batch: Batch[CreditChecked]) -> None:
     accounts = {account for _, account in named} | {order.account for order in orders.values()}
     users = {check.order.ordering_user for check in checks if check.order is not None}
     users |= _parked_users(orders)
-    pools = await pool_rows.pools(batch.connection, accounts, users)
+    pools = await pool_rows.pools(batch.connection, accounts, users, now=batch.now, for_update=True)
     desk = OrderDesk(batch, orders, pools)
     for record in batch:
         desk.take(record)
@@ -115,43 +113,6 @@ def _parked_users(orders: Mapping[OrderKey, OrderState]) -> set[str]:
     waiting = [parked.body for order in orders.values() for parked in order.parked.values()]
     checks = [CreditChecked.adapter.validate_json(body) for body in waiting]
     return {check.order.ordering_user for check in checks if check.order is not None}
-
-
-async def receive_payments(batch: Batch[PaymentReceived]) -> None:
-    """Tops up the accounts that payments name; those that name none wait in the unmatched list."""
-    told = [Payment.told_by(record.event) for record in batch]
-    kept = await payment_rows.locked_payments(
-        batch.connection, [payment for payment in told if payment.amount], batch.now
-    )
-    accounts = {payment.account for payment in kept.values() if payment.account is not None}
-    pools = await pool_rows.pools(batch.connection, accounts)
-    for record, payment in zip(batch, told, strict=True):
-        _receive(batch, record, payment, kept, pools)
-    await payment_rows.save(batch.connection, list(kept.values()), list(pools.values()), batch.now)
-
-
-def _receive(
-    batch: Batch[PaymentReceived],
-    record: Record[PaymentReceived],
-    told: Payment,
-    kept: Mapping[str, Payment],
-    pools: Mapping[str, Pool],
-) -> None:
-    if not told.amount:
-        batch.dead_letter(record, "zero-amount", "amount: a payment is more than 0")
-        return
-    payment = kept[told.payment_id]
-    difference = payment.difference(told)
-    if difference is not None:
-        batch.dead_letter(record, "payment-conflict", f"payment {told.payment_id} came before: {difference}")
-        return
-    if payment.status != "new":
-        batch.count("payment", "known-already")
-        return
-    posted = receive(payment, pools, batch.now)
-    batch.count("payment", payment.status)
-    if posted is not None:
-        publish(batch, posted, pools[posted.entry.account], record)
 
 
 async def keep_master_data(batch: Batch[MasterDataChanged]) -> None:
@@ -187,7 +148,7 @@ def _told(event: RelationshipChanged) -> ToldRelationship:
 async def remind(batch: TimerBatch) -> None:
     """Reminds of episodes that have lasted another 24 hours."""
     due = [(timer, *reminded(timer.key)) for timer in batch]
-    pools = await pool_rows.locked_pools(batch.connection, {account for _, account, _ in due})
+    pools = await pool_rows.locked_pools(batch.connection, {account for _, account, _ in due}, now=batch.now)
     for timer, account, currency in due:
         watch = pools[account].watches[currency]
         notice = watch.after_time(pools[account].terms(currency), batch.now)

@@ -201,15 +201,106 @@ PAYMENTS_POSTED: Final = Check(
     select payment_id, p.status, p.amount, count(l.entry_number) as entries, sum(l.amount) as posted
     from payment p
     full join (
-        select e.document_id as payment_id, e.account, e.entry_number, t.amount, t.currency
+        select coalesce(d.payment_id, e.document_id) as payment_id, e.account, e.entry_number, t.amount, t.currency
         from journal_entry e
         join posting t using (account, entry_number, posted_at)
-        where e.document_type = 'top-up' and t.bucket = 'balance') l using (payment_id)
+        left join document d on d.document_type = e.document_type and d.document_id = e.document_id
+        where (e.document_type = 'top-up' or d.payment_id is not null) and t.bucket = 'balance') l
+        using (payment_id)
     group by payment_id, p.status, p.amount, p.currency, p.account, p.entry_number
     having p.status is null or p.status = 'new'
         or (p.status = 'posted' and (count(l.entry_number) <> 1 or min(l.entry_number) <> p.entry_number
             or sum(l.amount) <> p.amount or min(l.currency) <> p.currency or min(l.account) <> p.account))
-        or (p.status = 'unmatched' and count(l.entry_number) <> 0)
+        or (p.status in ('unmatched', 'waiting', 'reversed') and count(l.entry_number) <> 0)
+    """,
+)
+
+HOLDS_FOLD: Final = Check(
+    "holds-fold",
+    "Every hold is what its history says, and nothing of it is captured or given back twice.",
+    """
+    select account, hold_id, h.placed, h.captured, h.released, e.placed as placed_before, e.captured as captured_before
+    from hold h
+    full join (
+        select account, hold_id,
+               coalesce(sum(amount) filter (where change = 'placed'), 0) as placed,
+               coalesce(sum(amount) filter (where change = 'captured'), 0) as captured,
+               coalesce(sum(amount) filter (where change in ('released', 'expired')), 0) as released
+        from hold_event
+        group by account, hold_id) e using (account, hold_id)
+    where (h.placed, h.captured, h.released) is distinct from (e.placed, e.captured, e.released)
+    """,
+)
+
+HOLDS_COVERED: Final = Check(
+    "holds-covered",
+    "What live holds have set aside is there on every fund account and voucher.",
+    """
+    select f.account, f.account_type, f.currency, f.balance, f.line, h.held
+    from fund_account f
+    join (select account, account_type, currency, sum(placed - captured - released) as held
+          from hold
+          where voucher_id is null and (expires_at is null or expires_at > clock_timestamp())
+          group by account, account_type, currency) h using (account, account_type, currency)
+    where f.balance + f.line < h.held
+    union all
+    select v.owner, v.voucher_id, v.currency, v.remaining, 0, h.held
+    from voucher v
+    join (select voucher_id, sum(placed - captured - released) as held
+          from hold
+          where voucher_id is not null and (expires_at is null or expires_at > clock_timestamp())
+          group by voucher_id) h using (voucher_id)
+    where v.remaining < h.held
+    """,
+)
+
+BOOKS_COVERED: Final = Check(
+    "books-covered",
+    "What was allocated to an account and is neither spent nor taken back is in its cash.",
+    """
+    select b.account, b.currency, b.remaining, coalesce(f.balance, 0) as cash
+    from (select account, currency, sum(given - taken_back - spent) as remaining
+          from transfer_book group by account, currency) b
+    left join fund_account f on f.account = b.account and f.currency = b.currency and f.account_type = 'cash'
+    where b.remaining > coalesce(f.balance, 0)
+    """,
+)
+
+VOUCHERS_FOLD: Final = Check(
+    "vouchers-fold",
+    "What remains on every voucher is the sum of its postings, in whosever books they are.",
+    """
+    select voucher_id, v.remaining, p.posted from voucher v
+    full join (select account_type as voucher_id, sum(amount) as posted
+               from posting where bucket = 'voucher' group by account_type) p using (voucher_id)
+    where coalesce(v.remaining, 0) <> coalesce(p.posted, 0)
+    """,
+)
+
+ALLOCATIONS_MATCH: Final = Check(
+    "allocations-match",
+    "What was taken out for members is what came in with them, in each currency.",
+    """
+    select currency, sum(amount) as left_between from posting
+    where bucket = 'internal' and account_type = 'allocation-clearing'
+    group by currency
+    having sum(amount) <> 0
+    """,
+)
+
+DOCUMENTS_POSTED: Final = Check(
+    "documents-posted-once",
+    "Every posted document has exactly its one entry, and no document that is not posted has any.",
+    """
+    select d.document_type, d.document_id, d.status, d.entry_number, count(e.entry_number) as entries
+    from document d
+    left join journal_entry e on e.document_type = d.document_type and e.document_id = d.document_id
+        and e.account = d.account
+    group by d.document_type, d.document_id
+    having (d.status = 'posted') <> (d.entry_number is not null)
+        or (d.entry_number is null and count(e.entry_number) <> 0)
+        or (d.entry_number is not null
+            and (count(e.entry_number) <> 1 or min(e.entry_number) <> d.entry_number))
     """,
 )
 
@@ -232,11 +323,31 @@ EPISODES_CONSISTENT: Final = Check(
     from quota_episode e
     left join quota_alert q on q.account = e.account and q.currency = e.currency
     left join (
-        select account, currency,
-               sum(case account_type when 'cash' then balance
-                                     when 'overdraft' then line + least(balance, 0) else 0 end) as quota
-        from fund_account
-        group by account, currency) t on t.account = e.account and t.currency = e.currency
+        select f.account, f.currency,
+               sum(case when f.account_type = 'overdraft' then f.line
+                        when f.account_type = 'cash' or y.cash_like then f.balance else 0 end)
+               - coalesce(max(h.held), 0) + coalesce(max(i.owed_to), 0) - coalesce(max(i.owed), 0)
+               - greatest(0, sum(case when f.account_type = 'overdraft' then greatest(0, -f.balance) else 0 end)
+                             - coalesce(max(i.billed), 0)) as quota
+        from fund_account f
+        join account a on a.account = f.account
+        left join account_type y on y.settlement_organisation = a.settlement_organisation and y.code = f.account_type
+        left join (
+            select h.account, h.currency, sum(h.placed - h.captured - h.released) as held
+            from hold h
+            join account a on a.account = h.account
+            left join account_type y
+                on y.settlement_organisation = a.settlement_organisation and y.code = h.account_type
+            where h.voucher_id is null and (h.expires_at is null or h.expires_at > clock_timestamp())
+              and (h.account_type in ('cash', 'overdraft') or y.cash_like)
+            group by h.account, h.currency) h on h.account = f.account and h.currency = f.currency
+        left join (
+            select account, currency,
+                   sum(amount - settled) filter (where kind in ('bill', 'reversal-debt')) as owed,
+                   sum(amount - settled) filter (where kind not in ('bill', 'reversal-debt')) as owed_to,
+                   sum(overdraft_billed - overdraft_settled) filter (where kind = 'bill') as billed
+            from open_item group by account, currency) i on i.account = f.account and i.currency = f.currency
+        group by f.account, f.currency) t on t.account = e.account and t.currency = e.currency
     where e.ended_at is null
       and (q.enabled is not true
            or coalesce(t.quota, 0) >= q.threshold + q.margin
@@ -282,6 +393,12 @@ CHECKS: Final = (
     DECISIONS_GAPLESS,
     NOT_PARKED_LONG,
     PAYMENTS_POSTED,
+    HOLDS_FOLD,
+    HOLDS_COVERED,
+    BOOKS_COVERED,
+    VOUCHERS_FOLD,
+    ALLOCATIONS_MATCH,
+    DOCUMENTS_POSTED,
     ONE_EPISODE,
     EPISODES_CONSISTENT,
     REMINDERS_SET,

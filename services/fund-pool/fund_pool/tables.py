@@ -199,6 +199,9 @@ payment = Table(
     Column("reason", Text),
     Column("entry_number", BigInteger),
     Column("recorded_at", MOMENT, nullable=False),
+    Column("top_up_id", Text),
+    Column("cashes", Text),
+    Column("reversed", BigInteger, nullable=False),
     Index("payment_unmatched", "recorded_at", "payment_id"),
 )
 

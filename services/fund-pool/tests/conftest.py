@@ -1,11 +1,14 @@
 """What fund-pool's tests say events and pools with: short names, amounts as people write them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 from chassis.invariants import run_checks
 from chassis.testing import Harness
@@ -213,10 +216,32 @@ def make() -> Maker:
     return Maker()
 
 
+Commander = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+def client_of(harness: Harness) -> Commander:
+    """Makes clients: `client_of({"finance-maker"}, "maker")`."""
+    return partial(commander, harness)
+
+
 @pytest.fixture
 async def harness(postgres_dsn: str) -> AsyncIterator[Harness]:
     async with Harness(service, postgres_dsn) as running:
         yield running
+
+
+async def _with_key(request: httpx.Request) -> None:
+    request.headers.setdefault("Idempotency-Key", str(uuid4()))
+
+
+def commander(
+    harness: Harness, roles: Iterable[str], subject: str = "tester", accounts: Iterable[str] = ()
+) -> httpx.AsyncClient:
+    """A client each of whose commands is a new one."""
+    client = harness.client(roles=roles, accounts=accounts, subject=subject)
+    client.event_hooks["request"].append(_with_key)
+    return client
 
 
 Broken = Callable[[], Awaitable[list[str]]]

@@ -20,7 +20,8 @@ from fund_pool.domain.order import OrderState
 from fund_pool.domain.payment import Payment
 from fund_pool.domain.pool import Pool
 from fund_pool.domain.quota import Alert, Watch
-from fund_pool.handlers import OrderDesk, _receive
+from fund_pool.gateways import take_payment
+from fund_pool.handlers import OrderDesk
 from fund_pool.publishing import publish, publish_notices
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -77,7 +78,9 @@ class World:
 
     make: Any
     pools: dict[str, Pool] = field(
-        default_factory=lambda: {name: Pool(name, users=frozenset({"U-1"})) for name in ACCOUNTS}
+        default_factory=lambda: {
+            name: Pool(name, "C-1", "ORG-1", users=frozenset({"U-1"})) for name in ACCOUNTS
+        }
     )
     orders: dict[tuple[str, str], OrderState] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
@@ -171,7 +174,7 @@ class World:
             told = Payment.told_by(record.event)
             if told.amount:
                 self.payments.setdefault(told.payment_id, told)
-            _receive(batch, record, told, self.payments, self.pools)
+            take_payment(batch, record, told, self.payments, self.pools, {}, ())
             self.published(batch)
 
     def play(self, event: Any) -> None:

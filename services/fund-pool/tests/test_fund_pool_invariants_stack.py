@@ -67,6 +67,46 @@ SPOILED = [
         FREE + "update journal_entry set document_id = 'P-9' where document_type = 'top-up'",
     ),
     (
+        "holds-fold",
+        (
+            "insert into hold (account, hold_id, kind, account_type, currency, placed, placed_at) "
+            "values ('A-1', 'h', 'order', 'cash', 'CNY', 1, now())"
+        ),
+    ),
+    (
+        "holds-covered",
+        (
+            "insert into hold (account, hold_id, kind, account_type, currency, placed, placed_at) "
+            "values ('A-1', 'h', 'order', 'cash', 'CNY', 999999, now())"
+        ),
+    ),
+    (
+        "books-covered",
+        (
+            "insert into transfer_book (account, currency, giver, given, opened_at) "
+            "values ('A-1', 'CNY', 'M', 999999, now())"
+        ),
+    ),
+    (
+        "vouchers-fold",
+        (
+            "insert into voucher (voucher_id, kind, owner, currency, amount, remaining, issued_on, materials, "
+            "material_groups, made_by, made_at) values ('V', 'card', 'A-1', 'CNY', 5, 5, now(), '{}', '{}', 'x', now())"
+        ),
+    ),
+    (
+        "allocations-match",
+        FREE
+        + "update posting set account_type = 'allocation-clearing' where bucket = 'internal' and entry_number = 1",
+    ),
+    (
+        "documents-posted-once",
+        (
+            "insert into document (document_type, document_id, account, currency, amount, account_type, status, "
+            "made_by, made_at) values ('other-credit', 'D', 'A-1', 'CNY', 1, 'cash', 'posted', 'x', now())"
+        ),
+    ),
+    (
         "one-open-episode",
         (
             "drop index quota_episode_open; insert into quota_episode "

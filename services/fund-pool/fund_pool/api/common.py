@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from chassis.http import Problem, Router
+from contracts.money import Money
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -56,3 +57,9 @@ def zoned(moment: datetime, field: str) -> datetime:
             [{"field": field, "message": "must have an offset, such as 2026-03-02T09:30:00+08:00"}]
         )
     return moment
+
+
+def require_money(amount: Money, field: str = "amount") -> None:
+    """Raises Problem 422 for an amount of zero."""
+    if not amount.minor:
+        raise Problem.invalid([{"field": f"{field}.amount", "message": "must be more than 0"}])

@@ -18,6 +18,8 @@ EXPENSE_CLEARING = "expense-clearing"
 OTHER_CLEARING = "other-clearing"
 PAYOUT_CLEARING = "payout-clearing"
 ALLOCATION_CLEARING = "allocation-clearing"
+REVERSAL_DEBTS = "reversal-debts"
+TRANSFERS = "transfers"
 VOUCHERS_GRANTED = "vouchers-granted"
 VOUCHERS_EXPIRED = "vouchers-expired"
 INTERNAL_ACCOUNTS = (
@@ -30,6 +32,8 @@ INTERNAL_ACCOUNTS = (
     OTHER_CLEARING,
     PAYOUT_CLEARING,
     ALLOCATION_CLEARING,
+    REVERSAL_DEBTS,
+    TRANSFERS,
     VOUCHERS_GRANTED,
     VOUCHERS_EXPIRED,
 )
@@ -38,6 +42,11 @@ ORDER_PAYMENT = "order-payment"
 ORDER_CANCELLATION = "order-cancellation"
 TOP_UP = "top-up"
 OPENING_BALANCE = "opening-balance"
+PAYMENT_REVERSAL = "payment-reversal"
+EXPENSE_REIMBURSEMENT = "expense-reimbursement"
+WITHDRAWAL = "withdrawal"
+ALLOCATION = "allocation"
+RECLAIM = "reclaim"
 
 GENESIS: Final = bytes(32)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -66,11 +66,14 @@ class FundAccount:
 
 @dataclass(slots=True)
 class Move:
-    """What an entry does to one bucket of a fund account, or to a voucher, and the internal account opposite."""
+    """What an entry does to one bucket of a fund account, and the internal account on the other side.
+
+    Without a counterpart, internal moves of the same entry balance it.
+    """
 
     fund_account: FundAccount
     amount: int
-    counterpart: str
+    counterpart: str | None
     bucket: Literal["balance", "line"] = "balance"
 
 
@@ -80,7 +83,19 @@ class VoucherMove:
 
     voucher: Voucher
     amount: int
-    counterpart: str
+    counterpart: str | None
+
+
+@dataclass(slots=True)
+class InternalMove:
+    """What an entry does to an internal account by itself."""
+
+    account: str
+    currency: str
+    amount: int
+
+
+AnyMove = Move | VoucherMove | InternalMove
 
 
 @dataclass(slots=True)
@@ -186,15 +201,16 @@ class Pool:
     def post(
         self,
         document: Document,
-        moves: Sequence[Move | VoucherMove],
+        moves: Sequence[AnyMove],
         effective_date: date,
         now: datetime,
         reverses: int | None = None,
     ) -> Posted:
         """Posts one entry, in a time that never runs backwards, and says whether the quota is low by it."""
         before = self.quotas(_currencies(moves))
-        postings = [self._moved(move) for move in moves]
+        postings = [self._moved(move) for move in moves if not isinstance(move, InternalMove)]
         postings += _counterparts(moves)
+        assert _balances(postings), f"{document.type} {document.reference} does not balance"
         entry = self._numbered(document, postings, effective_date, now, reverses)
         return Posted(entry, self.reconsidered(before, now, entry.number))
 
@@ -334,7 +350,7 @@ class Pool:
         )
 
 
-def _currencies(moves: Sequence[Move | VoucherMove]) -> Collection[str]:
+def _currencies(moves: Sequence[AnyMove]) -> Collection[str]:
     """The currencies in which fund accounts move; vouchers are in no quota."""
     return dict.fromkeys(move.fund_account.currency for move in moves if isinstance(move, Move))
 
@@ -363,15 +379,32 @@ def _with_items(items: Sequence[OpenItem], cash: int, line: int, used: int, held
     )
 
 
-def _counterparts(moves: Iterable[Move | VoucherMove]) -> list[Posting]:
+def _counterparts(moves: Iterable[AnyMove]) -> list[Posting]:
     """The other side of the moves: one posting per internal account and currency, none where nothing is left."""
     sums: dict[tuple[str, str], int] = {}
     for move in moves:
-        currency = move.voucher.currency if isinstance(move, VoucherMove) else move.fund_account.currency
-        key = (move.counterpart, currency)
-        sums[key] = sums.get(key, 0) - move.amount
+        opposite = _opposite(move)
+        if opposite is not None:
+            key = (opposite.account, opposite.currency)
+            sums[key] = sums.get(key, 0) + opposite.amount
     return [
         Posting(code, currency, "internal", amount, None)
         for (code, currency), amount in sums.items()
         if amount
     ]
+
+
+def _opposite(move: AnyMove) -> InternalMove | None:
+    if isinstance(move, InternalMove):
+        return move
+    if move.counterpart is None:
+        return None
+    currency = move.voucher.currency if isinstance(move, VoucherMove) else move.fund_account.currency
+    return InternalMove(move.counterpart, currency, -move.amount)
+
+
+def _balances(postings: Iterable[Posting]) -> bool:
+    sums: dict[str, int] = {}
+    for posting in postings:
+        sums[posting.currency] = sums.get(posting.currency, 0) + posting.amount
+    return not any(sums.values())

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -159,13 +158,13 @@ def _is_touched(pool: Pool) -> bool:
 
 def _add(pool: Pool, row: Row[Any], now: datetime) -> None:
     today = pool.today(now)
-    pool.holds = {hold.hold_id: hold for hold in map(_hold, orjson.loads(row.holds or "[]"))}
+    pool.holds = {hold.hold_id: hold for hold in map(_hold, row.holds or [])}
     for hold in pool.holds.values():
         if hold.voucher_id is None and hold.is_live(now):
             pool.fund_accounts[hold.account_type, hold.currency].held += hold.amount
-    items = (_item(packed, today) for packed in orjson.loads(row.items or "[]"))
+    items = (_item(packed, today) for packed in row.items or [])
     pool.items = {item.item_id: item for item in items}
-    books = map(_book, orjson.loads(row.books or "[]"))
+    books = map(_book, row.books or [])
     pool.books = {(book.giver, book.currency): book for book in books}
 
 

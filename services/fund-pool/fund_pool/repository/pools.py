@@ -91,7 +91,7 @@ async def pools(
     *,
     now: datetime | None = None,
     vouchers: Collection[str] = (),
-    for_update: bool = True,
+    for_update: bool = False,
 ) -> dict[str, Pool]:
     """The pools of the known ones among these accounts; of the users, those with a right to use the balance.
 
@@ -110,7 +110,7 @@ async def locked_pools(
 ) -> dict[str, Pool]:
     """Locks and loads the pools of the known ones among these accounts."""
     await lock(connection, accounts)
-    return await pools(connection, accounts, now=now)
+    return await pools(connection, accounts, now=now, for_update=True)
 
 
 def _pool(row: Row[Any]) -> Pool:
