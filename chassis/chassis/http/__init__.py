@@ -2,6 +2,7 @@
 
 from chassis.http.application import OPEN_PATHS, build_app, unprotected_routes
 from chassis.http.auth import Authenticator, KeySet, Principal
+from chassis.http.conversation import retried
 from chassis.http.downloads import DOWNLOAD, download
 from chassis.http.exchange import Context, CurrentAccess, CurrentPrincipal, Now, Reader, Work
 from chassis.http.paging import CursorPage, Page, PageRequest
@@ -39,5 +40,6 @@ __all__ = [
     "authorize",
     "build_app",
     "download",
+    "retried",
     "unprotected_routes",
 ]

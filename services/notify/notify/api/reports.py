@@ -4,10 +4,11 @@ The gateway can only call with GET and has no token of ours; the secret in the p
 to nobody else, is the proof. Hence these routes stand beside those with a policy.
 """
 
+from functools import partial
 from typing import Annotated, Final
 from uuid import uuid4
 
-from chassis.http import HttpContext, Problem, Router
+from chassis.http import HttpContext, Problem, Router, retried
 from fastapi import Path, Query, Request
 from fastapi.responses import PlainTextResponse
 
@@ -41,7 +42,7 @@ async def take_report(
 ) -> PlainTextResponse:
     """Notes the report and moves the delivery forward where it says more than was known."""
     context: HttpContext = request.app.state.context
-    if not await record_report(context, token, status, reply):
+    if not await retried(partial(record_report, context, token, status, reply)):
         raise Problem.not_found()
     return PlainTextResponse("OK")
 
