@@ -18,6 +18,7 @@ from chassis import bookkeeping, metrics, tracing
 from chassis.bookkeeping import Admission, TopicPartition
 from chassis.database import Database, statements
 from chassis.errors import BookkeepingFailed, Refused, is_transient, stop_process
+from chassis.faults import Fault
 from chassis.records import RawRecord, Record, read
 from chassis.work import Batch, Committed, DeadLetter, OutboxRow
 
@@ -115,7 +116,7 @@ class Consumer:
         self._sought: dict[TopicPartition, tuple[int, int]] = {}
         self._reached: dict[TopicPartition, int] = {}
         self._now = now
-        self._faulty = False
+        self._fault = Fault("batch waits for a fault to pass", "batches are applied again", log=log)
         self._handler_of = {
             event.contract.name: index for index, entry in enumerate(subscriptions) for event in entry.events
         }
@@ -174,11 +175,11 @@ class Consumer:
             except Exception as error:
                 if not is_transient(error):
                     raise
-                self._say_once(error)
+                self._fault.failed(error)
                 await self._wait(BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)])
                 attempt += 1
             else:
-                self._recovered()
+                self._fault.passed()
                 return
 
     async def _wait(self, seconds: float) -> None:
@@ -189,16 +190,6 @@ class Consumer:
         except TimeoutError:
             return
         raise _Stopping
-
-    def _say_once(self, error: Exception) -> None:
-        if not self._faulty:
-            log.warning("batch waits for a fault to pass", error=f"{type(error).__name__}: {error}"[:300])
-        self._faulty = True
-
-    def _recovered(self) -> None:
-        if self._faulty:
-            log.info("batches are applied again")
-        self._faulty = False
 
     async def _process_or_isolate(self, records: Sequence[Incoming]) -> None:
         try:

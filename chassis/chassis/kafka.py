@@ -19,6 +19,7 @@ from chassis.bookkeeping import TopicPartition
 from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.errors import is_transient
+from chassis.faults import Fault
 
 SESSION_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_INTERVAL_MS: Final = 500
@@ -148,15 +149,15 @@ class Subscriber:
         log.info("consuming", topics=list(self.topics))
 
     async def _until_up(self, step: Callable[[], Awaitable[Any]]) -> None:
-        said = ""
+        fault = Fault("waiting for Kafka", "Kafka answers", log=log.bind(servers=self.servers))
         while True:
             try:
                 await step()
             except (KafkaError, OSError, MissingTopics) as error:
-                if said != (said := f"{type(error).__name__}: {error}"[:300]):
-                    log.warning("waiting for Kafka", servers=self.servers, error=said)
+                fault.failed(error)
                 await asyncio.sleep(RECONNECT_SECONDS)
             else:
+                fault.passed()
                 return
 
     async def _check_topics(self) -> None:

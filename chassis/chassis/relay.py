@@ -18,6 +18,7 @@ from aiokafka.partitioner import murmur2
 from chassis import bookkeeping, metrics
 from chassis.database import CONNECT_SECONDS_MAX, Database, driver_url
 from chassis.errors import is_transient
+from chassis.faults import Fault
 from chassis.records import unpack_headers
 
 ROWS_MAX: Final = 2_000
@@ -74,7 +75,7 @@ class Relay:
         self.holding = False
         self._wake = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
-        self._said = ""
+        self._fault = Fault("relay waits for a fault to pass", "relay publishes again", log=log)
         self._deleted = 0
 
     def wake(self) -> None:
@@ -104,9 +105,8 @@ class Relay:
                 metrics.relay_failures.inc()
                 if not is_transient(error):
                     log.exception("relay failed; it starts anew")
-                elif self._said != (said := f"{type(error).__name__}: {error}"[:300]):
-                    self._said = said
-                    log.warning("relay waits for a fault to pass", error=said)
+                else:
+                    self._fault.failed(error)
             finally:
                 self.holding = False
                 metrics.relay_leader.set(0)
@@ -134,9 +134,7 @@ class Relay:
             await producer.start()
             self.holding = True
             metrics.relay_leader.set(1)
-            if self._said:
-                log.info("relay publishes again")
-                self._said = ""
+            self._fault.passed()
             while True:
                 self._wake.clear()
                 if not await self.publish_waiting(connection, producer):

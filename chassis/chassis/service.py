@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,11 +16,12 @@ from chassis import bookkeeping, invariants, metrics, tracing
 from chassis.consumer import Consumer, Subscription
 from chassis.database import Database
 from chassis.errors import is_transient, stop_process
+from chassis.faults import Fault
 from chassis.http.application import build_app
 from chassis.http.ports import Readiness
 from chassis.http.router import Router
 from chassis.invariants import CHASSIS_CHECKS, Check
-from chassis.kafka import Subscriber, Watch
+from chassis.kafka import BATCH_END_SECONDS_MAX, Subscriber, Watch
 from chassis.relay import Relay, measure_outbox
 from chassis.settings import Settings
 from chassis.timers import TimerHandler, TimerRunner
@@ -31,7 +32,11 @@ MEASURE_SECONDS: Final = 5.0
 PRUNE_SECONDS: Final = 60.0
 INBOX_DAYS: Final = 16
 IDEMPOTENCY_DAYS: Final = 7
-STOP_SECONDS_MAX: Final = 9.0
+STOP_SECONDS_MAX: Final = 7.0
+LEAVE_SHARE: Final = 0.7
+FORCE_SECONDS_MAX: Final = 0.5
+
+assert BATCH_END_SECONDS_MAX < STOP_SECONDS_MAX * LEAVE_SHARE, "the group is left in order after the batch"
 
 log = structlog.get_logger(__name__)
 
@@ -149,7 +154,9 @@ class ServiceContext:
         if self.service.timers:
             loops.append(self.timers.run())
         loops.extend(job(self) for job in self.service.jobs)
-        self._tasks.extend(asyncio.create_task(self._guard(loop)) for loop in loops)
+        self._tasks.extend(
+            asyncio.create_task(self._guard(loop), name=getattr(loop, "__qualname__", None)) for loop in loops
+        )
         await self.subscriber.start(self.consumer)
         self._tasks.append(asyncio.create_task(Watch(self.subscriber, self.consumer, self.database).run()))
         _settle_garbage()
@@ -165,18 +172,17 @@ class ServiceContext:
             stop_process()
 
     async def _until_database(self) -> None:
-        said = ""
+        fault = Fault("waiting for the database, or for its migrations", "the database answers", log=log)
         while True:
             try:
                 async with self.database.engine.connect() as connection:
                     await connection.execute(text("select 1 from position limit 1"))
-                return
             except Exception as error:
-                sentence = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-                if said != sentence:
-                    log.warning("waiting for the database, or for its migrations", error=sentence)
-                said = sentence
+                fault.failed(error)
                 await asyncio.sleep(1)
+            else:
+                fault.passed()
+                return
 
     async def _measure(self) -> None:
         """Readiness as a metric, for those who watch by metrics alone."""
@@ -224,22 +230,43 @@ class ServiceContext:
             Readiness("gaps", not gaps, "; ".join(_gap_sentence(gap) for gap in gaps) or "none"),
         ]
 
-    async def stop(self) -> None:
-        """Finishes the batch in hand, leaves the group, publishes no more, closes the pool."""
+    async def stop(self, seconds_max: float = STOP_SECONDS_MAX) -> None:
+        """Finishes the batch in hand, leaves the group, publishes no more, closes the pool.
+
+        Whatever hangs meanwhile, because the broker or the database is away, is left behind in time: what it had
+        in hand is found by the next start or by another instance.
+        """
+        clock = asyncio.get_running_loop().time
+        began = clock()
         self.stopping.set()
         for task in self._tasks[:1]:
             task.cancel()
-        try:
-            async with asyncio.timeout(STOP_SECONDS_MAX):
-                await self.subscriber.stop()
-        except Exception as error:
-            log.warning("left the group by force", error=f"{type(error).__name__}: {error}"[:200])
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.database.close()
+        await _in_time("left the group by force", began + seconds_max * LEAVE_SHARE, self.subscriber.stop())
+        await _end(self._tasks, began + seconds_max - 2 * FORCE_SECONDS_MAX)
+        await _in_time("closed the pool by force", began + seconds_max, self.database.close())
         tracing.shutdown()
-        log.info("stopped")
+        log.info("stopped", seconds=round(clock() - began, 1))
+
+
+async def _in_time(forced: str, deadline: float, step: Awaitable[None]) -> None:
+    """One step of stopping; that it did not come to its end is said and no more."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            await step
+    except Exception as error:
+        log.warning(forced, error=f"{type(error).__name__}: {error}"[:200])
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]], deadline: float) -> None:
+    """Cancels tasks, and cancels their clean-up too where it outlasts the deadline."""
+    left = set(tasks)
+    for seconds in (deadline - asyncio.get_running_loop().time(), FORCE_SECONDS_MAX):
+        for task in left:
+            task.cancel()
+        if left:
+            _, left = await asyncio.wait(left, timeout=max(seconds, 0))
+    if left:
+        log.warning("background tasks are left behind", tasks=sorted(task.get_name() for task in left))
 
 
 def _gap_sentence(gap: Any) -> str:

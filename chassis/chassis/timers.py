@@ -11,6 +11,7 @@ import structlog
 from chassis import bookkeeping, metrics
 from chassis.database import Database
 from chassis.errors import is_transient
+from chassis.faults import Fault
 from chassis.work import Committed, Timer, TimerBatch
 
 TIMERS_MAX: Final = 200
@@ -32,18 +33,17 @@ class TimerRunner:
         self.database = database
         self.handlers = handlers
         self.committed = committed
-        self._said = ""
+        self._fault = Fault("timers wait for a fault to pass", "timers are fired again", log=log)
 
     async def run(self) -> None:
         while True:
             try:
                 fired = await self.fire_due()
-                self._said = ""
-                await asyncio.sleep(0 if fired else await self._idle_seconds())
+                pause = 0 if fired else await self._idle_seconds()
+                self._fault.passed()
+                await asyncio.sleep(pause)
             except Exception as error:
-                if self._said != (said := f"{type(error).__name__}: {error}"[:300]):
-                    self._said = said
-                    log.warning("timers wait", error=said)
+                self._fault.failed(error)
                 await asyncio.sleep(POLL_SECONDS_MAX)
 
     async def _idle_seconds(self) -> float:

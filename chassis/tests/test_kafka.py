@@ -12,8 +12,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from chassis.bookkeeping import TopicPartition
+from chassis.records import pack_headers
 from chassis.relay import Relay
+from chassis.service import STOP_SECONDS_MAX
 from chassis.testing import Harness
+from chassis.work import OutboxRow, insert_outbox
 from contracts.money import Money
 from sample_service import handlers
 
@@ -168,6 +171,35 @@ async def test_stopping_takes_less_than_ten_seconds_and_leaves_the_group(site: S
     await site.start()
     await site.publish("B")
     await site.has(2)
+
+
+@pytest.mark.parametrize("fault", ["pause", "kill"])
+async def test_stopping_takes_less_than_ten_seconds_while_the_broker_is_away(site: Site, fault: str) -> None:
+    context = await site.start()
+    await site.publish("A")
+    await site.has(1)
+    await eventually(lambda: _relay_holds(context))
+    await asyncio.to_thread(getattr(site.broker.managed, fault))
+    try:
+        async with site.harness.connection() as connection:
+            topic = f"{context.name}.redrive"
+            await insert_outbox(connection, [OutboxRow(topic, b"k", pack_headers([("ce_id", b"1")]), b"{}")])
+        context.relay.wake()
+        started = time.monotonic()
+        await context.stop()
+        seconds = time.monotonic() - started
+        site.contexts.clear()
+    finally:
+        await asyncio.to_thread(site.broker.managed.resume if fault == "pause" else site.broker.start)
+    assert seconds < STOP_SECONDS_MAX + 0.5
+    assert all(task.done() for task in context._tasks)
+    await site.start()
+    await site.publish("B")
+    await site.has(2)
+
+
+async def _relay_holds(context: ServiceContext) -> bool:
+    return context.relay.holding
 
 
 async def test_group_offsets_that_were_moved_forward_skip_nothing(site: Site) -> None:

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import psutil
 
@@ -35,6 +36,16 @@ class Record:
     command: list[str]
 
 
+class Child(Protocol):
+    """A process that this one, or a helper of it, has started: Popen, as far as it is needed here."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+
+
 class ManagedProcess:
     """One process of a stack: started, found again, signalled and stopped by its name."""
 
@@ -43,7 +54,7 @@ class ManagedProcess:
         self.name = name
         self.log_file = directory / "logs" / f"{name}.log"
         self.pid_file = directory / "run" / f"{name}.json"
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     def start(
         self,
@@ -56,12 +67,9 @@ class ManagedProcess:
         group: int | None = None,
     ) -> None:
         """Start the command in a session of its own, its output appended to the log."""
-        self.pid_file.parent.mkdir(parents=True, exist_ok=True)
-        self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        self._keep_log_small()
         arguments = [str(part) for part in command]
-        with self.log_file.open("ab") as log:
-            self._child = subprocess.Popen(
+        with self.open_log() as log:
+            child = subprocess.Popen(
                 arguments,
                 cwd=folder,
                 env={**os.environ, **(environment or {}), MARKER: str(self.directory)},
@@ -73,8 +81,20 @@ class ManagedProcess:
                 group=group,
                 extra_groups=None if user is None else [],
             )
-        started_at = psutil.Process(self._child.pid).create_time()
-        self._write(Record(self.name, self._child.pid, started_at, port, arguments))
+        self.adopt(child, arguments, port)
+
+    def open_log(self) -> BinaryIO:
+        """Its log, to be appended to."""
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        self._keep_log_small()
+        return self.log_file.open("ab")
+
+    def adopt(self, child: Child, command: list[str], port: int | None) -> None:
+        """Takes a process that has just been started for this one, and writes the pid file."""
+        self.pid_file.parent.mkdir(parents=True, exist_ok=True)
+        self._child = child
+        started_at = psutil.Process(child.pid).create_time()
+        self._write(Record(self.name, child.pid, started_at, port, command))
 
     def _keep_log_small(self) -> None:
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_BYTES_KEPT:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from chassis import metrics, tracing
 from chassis.errors import is_transient
+from chassis.faults import Fault
 from chassis.http import bodies, idempotency
 from chassis.http.auth import Authenticator, Principal
 from chassis.http.exchange import STATE, Exchange
@@ -30,7 +31,11 @@ RETRY_SECONDS_MAX: Final = 12.0
 BACKOFF_SECONDS: Final = 0.05
 NOBODY: Final = Principal("", frozenset())
 
-log = structlog.get_logger(__name__)
+FAULT: Final = Fault(
+    "requests are given up after faults that pass",
+    "requests are answered again",
+    log=structlog.get_logger(__name__),
+)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 R = TypeVar("R")
@@ -221,17 +226,16 @@ async def retried(attempt: Callable[[], Awaitable[R]]) -> R:
     deadline = monotonic() + RETRY_SECONDS_MAX
     for number in range(1, ATTEMPTS_MAX + 1):
         try:
-            return await attempt()
+            answer = await attempt()
         except Exception as error:
             if not is_transient(error):
                 raise
             if number == ATTEMPTS_MAX or monotonic() > deadline:
-                raise _given_up(number, error) from error
+                FAULT.failed(error)
+                raise Problem.unavailable("The database is busy or away; try again shortly.") from error
             metrics.retries.labels(what="request").inc()
+        else:
+            FAULT.passed()
+            return answer
         await asyncio.sleep(BACKOFF_SECONDS * 2**number * (0.5 + random.random()))  # noqa: S311  # spreads
     raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def _given_up(attempts: int, error: Exception) -> Problem:
-    log.warning("a request is given up after faults that pass", attempts=attempts, error=type(error).__name__)
-    return Problem.unavailable("The database is busy or away; try again shortly.")
