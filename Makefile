@@ -45,12 +45,12 @@ verify: setup ## Check every invariant on the running stack
 bench: setup ## Measure beside the floors (STRICT=1 fails on a missed goal)
 	@$(RUN) tests.bench $(if $(STRICT),--strict) $(ARGS)
 
-test: setup check ## Run all checks and all tests but the fault rounds
-	@$(RUN) pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=10 \
-	  --ignore=tests/faults $(ARGS)
+test: setup check ## Run all checks and all tests
+	@$(RUN) pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=10 $(ARGS)
 
-faults: setup ## Kill, stop and cut off everything in turn, and see that nothing is lost
-	@$(RUN) pytest -s --durations=10 tests/faults $(ARGS)
+faults: setup ## Run the fault tests alone (ROUNDS=50 SECONDS=20 KILLS=5 SEED=7 for more kills at random)
+	@$(foreach name,ROUNDS SECONDS KILLS SEED,$(if $($(name)),COFFER_FAULT_$(name)=$($(name)))) \
+	  $(RUN) pytest -s --durations=10 tests/faults $(ARGS)
 
 check: setup types ## Lint, types, import rules, and the contracts' compatibility
 	@$(RUN) ruff check .

@@ -85,6 +85,15 @@ class Books:
         submitted = _events(self.log.of("order-submitted"), OrderSubmitted)
         return {(event.source, event.order_id) for event in submitted} - self.decided.keys()
 
+    def lost(self, acknowledged: Iterable[tuple[str, int, int]]) -> set[tuple[str, int, int]]:
+        """Places that the broker acknowledged and that lie in no topic any more."""
+        decoded = {
+            (record.topic, record.partition, record.offset)
+            for records in self.log.records.values()
+            for record in records
+        }
+        return set(acknowledged) - decoded - set(self.log.malformed)
+
     def not_cancelled(self) -> list[str]:
         """Cancelled orders that do not stand cancelled (or declined, if handed in afterwards) and unpaid."""
         wrong = []
@@ -120,6 +129,7 @@ def settle(fleet: Fleet) -> Settled:
     """Drains, checks every invariant, and compares the services with the books; returns what came twice."""
     fleet.drain()
     books = Books(fleet.verify())
+    assert books.lost(fleet.acknowledged) == set()
     assert books.unanswered() == set()
     assert books.not_cancelled() == []
     cash, used = books.cash(), books.used()

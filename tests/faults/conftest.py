@@ -1,5 +1,6 @@
 """One fleet for all tests of faults: five services, two instances each, with accounts, money, limits and people."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -8,9 +9,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from ops.local.stack import Stack
 from ops.local.waiting import together, wait_until
-from tests.faults.fleet import Fleet, make_stack
-from tests.faults.streams import Acknowledged, Commander, Relationships, Stream, publish_now
+from tests.faults.fleet import Fleet
+from tests.faults.streams import Commander, Relationships, Stream, publish_now
 from tests.faults.traffic import (
     ACCOUNTS,
     CURRENCY,
@@ -27,10 +29,10 @@ CODE: Final = re.compile(r"\b[0-9]{6}\b")
 @pytest.fixture(scope="package")
 def running_fleet() -> Iterator[Fleet]:
     """The fleet, set up once; broker, database and services are processes of their own."""
-    stack = make_stack()
+    fleet = Fleet(Stack.for_tests(f"faults-{os.getpid()}"))
     try:
-        fleet = Fleet(stack)
-        servers = stack.bootstrap_servers
+        fleet.prepare()
+        servers = fleet.stack.bootstrap_servers
         publish_now(servers, fleet.traffic.opening())
         fleet.start_missing()
         fleet.drain()
@@ -39,7 +41,7 @@ def running_fleet() -> Iterator[Fleet]:
         fleet.drain()
         yield fleet
     finally:
-        stack.discard()
+        fleet.close()
 
 
 @pytest.fixture
@@ -55,19 +57,14 @@ def fleet(running_fleet: Fleet) -> Iterator[Fleet]:
 
 
 @pytest.fixture(scope="package")
-def acknowledged() -> Acknowledged:
-    return Acknowledged()
-
-
-@pytest.fixture(scope="package")
 def relationships() -> Relationships:
     return Relationships()
 
 
 @pytest.fixture
-def stream(fleet: Fleet, acknowledged: Acknowledged) -> Stream:
+def stream(fleet: Fleet) -> Stream:
     """Orders, cancellations, payments, master data, repeats and broken records, while the block runs."""
-    return Stream(fleet.stack.bootstrap_servers, fleet.traffic.stream(), acknowledged)
+    return Stream(fleet.stack.bootstrap_servers, fleet.traffic.stream(), fleet.acknowledged)
 
 
 @pytest.fixture

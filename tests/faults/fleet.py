@@ -1,17 +1,18 @@
 """Five services, two instances of each, on a stack of their own: armed, killed, stopped, restarted and judged."""
 
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import httpx
 import psutil
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ops.local.ports import free_ports
+from ops.local.processes import ManagedProcess
 from ops.local.services import ServiceDefinition, ServiceProcess
 from ops.local.stack import Stack
 from ops.local.waiting import run, together, wait_until
@@ -20,15 +21,18 @@ from ops.verify.checks import Evidence, Outcome, run_all
 from ops.verify.log import Log
 from ops.verify.services import SERVICES, Services, from_environment
 from tests.faults.launch import FOLDER_VARIABLE
+from tests.faults.nursery import Nursery
+from tests.faults.settings import SEED
 from tests.faults.traffic import Traffic
 
-LAUNCHER: Final = "tests/faults/launch.py"
 INSTANCES: Final = (1, 2)
-SEED: Final = 20_260_302
 REACH_SECONDS: Final = 90.0
 DRAIN_SECONDS: Final = 120.0
 READY_SECONDS: Final = 180.0
+COMMAND_SECONDS: Final = 120.0
 PROVIDER_SECONDS: Final = 3
+STOP_SECONDS: Final = 10.0
+ENDED_IN_ORDER: Final = (0, -15)
 
 NOTIFY_ENVIRONMENT: Final = {
     "COFFER_SMTP_SECONDS_MAX": str(PROVIDER_SECONDS),
@@ -44,24 +48,54 @@ class Fleet:
         self.stack = stack
         self.faults = stack.directory / "faults"
         self.traffic = Traffic(SEED)
+        self.acknowledged: list[tuple[str, int, int]] = []
         self.processes: dict[tuple[str, int], ServiceProcess] = {}
+        self.nurseries = {name: Nursery(name, stack.directory) for name in SERVICES}
         ports = iter(free_ports(len(SERVICES) * len(INSTANCES)))
         self.ports = {(name, number): next(ports) for name in SERVICES for number in INSTANCES}
 
+    def prepare(self) -> None:
+        """Starts broker, database and providers, on which nothing of Coffer runs yet."""
+        self.stack.start_infrastructure()
+        self.stack.create_topics()
+        self.stack.create_databases()
+        together(*(partial(self._migrate, name) for name in SERVICES))
+
+    def _migrate(self, name: str) -> None:
+        owner = {"COFFER_MIGRATION_DSN": self.stack.dsn(name, owner=True)}
+        code, output = self.command(name, "migrate", environment=owner)
+        assert code == 0, output
+
+    def command(
+        self, name: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> tuple[int | None, str]:
+        """Runs one of a service's commands to its end; returns its code and what it said."""
+        log_file = self.stack.directory / "logs" / f"{name}-{arguments[0]}.log"
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        log_file.unlink(missing_ok=True)
+        told = {**self.stack.service_environment(name, "command", 0), **(environment or {})}
+        process = self.nurseries[name].start(told, log_file, *arguments)
+        wait_until(lambda: process.poll() is not None, COMMAND_SECONDS, f"The end of {name} {arguments[0]}")
+        return process.poll(), log_file.read_text()
+
     def start(self, name: str, instance: int) -> ServiceProcess:
         """Starts an instance that does not run, on the port that it always has; returns at once."""
-        folder = self._folder(name)
+        folder, port = self._folder(name), self.ports[name, instance]
         folder.mkdir(parents=True, exist_ok=True)
-        environment = {FOLDER_VARIABLE: str(folder), **(NOTIFY_ENVIRONMENT if name == "notify" else {})}
-        process = self.stack.start_service(
-            name,
-            instance,
-            extra_env=environment,
-            argv=(LAUNCHER, name),
-            port=self.ports[name, instance],
-        )
-        self.processes[name, instance] = process
+        managed = ManagedProcess(self.stack.directory, f"{name}-{instance}")
+        managed.open_log().close()
+        environment = self.stack.service_environment(name, str(instance), port)
+        environment |= {FOLDER_VARIABLE: str(folder), **(NOTIFY_ENVIRONMENT if name == "notify" else {})}
+        nursery = self.nurseries[name]
+        managed.adopt(nursery.start(environment, managed.log_file, "serve"), nursery.command, port)
+        process = self.processes[name, instance] = ServiceProcess(managed)
         return process
+
+    def close(self) -> None:
+        """Ends everything."""
+        self.stack.discard()
+        for nursery in self.nurseries.values():
+            nursery.close()
 
     def start_missing(self) -> list[ServiceProcess]:
         """Starts what was killed or was never there, all at once, and returns when everything is ready."""
@@ -193,6 +227,13 @@ class LogTail:
         return any(text in json.dumps(line) for line in self.lines())
 
 
+def metric(process: ServiceProcess, name: str) -> float:
+    """The value of a metric without labels."""
+    lines = httpx.get(f"{process.url}/metrics", timeout=10).text.splitlines()
+    [value] = [line.split()[1] for line in lines if line.startswith(f"{name} ")]
+    return float(value)
+
+
 def _documents(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
@@ -232,13 +273,3 @@ async def _rows(dsn: str, sql: str, arguments: Sequence[object]) -> list[Any]:
         return list(await connection.fetch(sql, *arguments))
     finally:
         await connection.close()
-
-
-def make_stack() -> Stack:
-    """A stack of its own, on which nothing of Coffer runs yet."""
-    stack = Stack.for_tests(f"faults-{os.getpid()}")
-    stack.start_infrastructure()
-    stack.create_topics()
-    stack.create_databases()
-    stack.migrate_all(SERVICES)
-    return stack

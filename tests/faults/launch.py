@@ -1,4 +1,4 @@
-"""Runs a service that comes to harm where a test says: `python tests/faults/launch.py credit` serves credit.
+"""Serves a service that comes to harm where a test says.
 
 Production code knows no faults. Here named methods of it are wrapped: whenever the process comes to a named point,
 it looks for a file of that name in the folder COFFER_FAULTS. Whichever instance takes the file away does what it
@@ -179,20 +179,25 @@ def with_bug(handler: Handler) -> Handler:
     return buggy
 
 
-def main(name: str) -> None:
-    """Serves with the points installed."""
-    module = name.replace("-", "_")
-    service: Service = importlib.import_module(f"{module}.app").service
+def install_all(name: str) -> None:
+    """Imports a service with everything that serving needs, and wraps its points."""
+    importlib.import_module(f"{_module(name)}.app")
+    importlib.import_module("chassis.command_line")
     install(name)
     if name == "notify":
         install_in_sender()
         hurry_deliveries()
+
+
+def run(name: str, *arguments: str) -> None:
+    """Does what the service's own command does, with the points installed before."""
+    service: Service = importlib.import_module(f"{_module(name)}.app").service
     subscriptions = tuple(
         Subscription(with_bug(entry.handler), *entry.events) for entry in service.subscriptions
     )
-    sys.argv = [f"python -m {module}", "serve"]
+    sys.argv = [f"python -m {_module(name)}", *arguments]
     replace(service, subscriptions=subscriptions).main()
 
 
-if __name__ == "__main__":
-    main(sys.argv[1])
+def _module(name: str) -> str:
+    return name.replace("-", "_")

@@ -13,21 +13,17 @@ import httpx
 from aiokafka import AIOKafkaProducer
 
 from ops.local.waiting import run
+from tests.faults.books import Books
 from tests.faults.traffic import COLD, Message
 
 RATE: Final = 40.0
 FLUSH_SECONDS: Final = 60.0
 COMMAND_PAUSE_SECONDS: Final = 0.4
 COMMAND_SECONDS_MAX: Final = 60.0
+COMMAND_TRY_SECONDS: Final = 2.0
+Place = tuple[str, int, int]
 MANAGEMENT: Final = "A-HOT-1"
 PERMISSION: Final = "view-financial-information"
-
-
-@dataclass
-class Acknowledged:
-    """What the broker has taken, over all streams of a run."""
-
-    records: list[tuple[Message, Any]] = field(default_factory=list)
 
 
 async def publish(servers: str, messages: Iterable[Message]) -> list[Any]:
@@ -63,7 +59,7 @@ class Stream:
     """A block in which an order system publishes at a steady rate; at its end everything is acknowledged."""
 
     def __init__(
-        self, servers: str, messages: Iterator[Message], acknowledged: Acknowledged, rate: float = RATE
+        self, servers: str, messages: Iterator[Message], acknowledged: list[Place], rate: float = RATE
     ) -> None:
         self.servers = servers
         self.messages = messages
@@ -102,10 +98,14 @@ class Stream:
                 under_way.append((message, await _send(producer, message)))
                 self.sent += 1
             async with asyncio.timeout(FLUSH_SECONDS):
-                places = await asyncio.gather(*(future for _, future in under_way))
+                places = await asyncio.gather(*(future for _, future in under_way), return_exceptions=True)
         finally:
             await producer.stop()
-        self.acknowledged.records += zip((message for message, _ in under_way), places, strict=True)
+        self.acknowledged += [
+            (place.topic, place.partition, place.offset)
+            for place in places
+            if not isinstance(place, BaseException)
+        ]
 
 
 @dataclass
@@ -114,6 +114,12 @@ class Relationships:
 
     ended: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+
+    def check(self, books: Books) -> None:
+        """Every command was answered rightly, and what was ended stands ended, by three changes and no more."""
+        assert self.wrong == []
+        standing = books.relationships()
+        assert {standing[key] for key in self.ended} <= {(3, "ended")}
 
 
 class Commander:
@@ -144,7 +150,9 @@ class Commander:
             self.failure = failure
 
     async def _command(self) -> None:
-        async with httpx.AsyncClient(timeout=5, headers={"Authorization": f"Bearer {self.token}"}) as client:
+        async with httpx.AsyncClient(
+            timeout=COMMAND_TRY_SECONDS, headers={"Authorization": f"Bearer {self.token}"}
+        ) as client:
             number = 0
             while not self._stop.is_set():
                 number += 1

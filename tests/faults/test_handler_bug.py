@@ -1,16 +1,11 @@
 """A valid record on which a handler raises goes to the dead letter alone, and is read again once that is mended."""
 
-import os
-import subprocess
-import sys
 from functools import partial
 from typing import Any
 
 import pytest
 
 from contracts import OrderSubmitted
-from ops.local.services import ServiceDefinition
-from ops.local.stack import ROOT
 from ops.local.waiting import together, wait_until
 from tests.faults.books import settle
 from tests.faults.fleet import DRAIN_SECONDS, Fleet
@@ -84,13 +79,5 @@ def _accepted(fleet: Fleet, orders: list[OrderSubmitted]) -> set[str]:
 
 def _redrive(fleet: Fleet, service: str, letter: Any) -> None:
     """By the operator's command."""
-    environment = os.environ | fleet.stack.service_environment(service, "command", 1)
-    command = [sys.executable, "-m", ServiceDefinition(service).module]
-    subprocess.run(
-        [*command, "redrive", str(letter["id"]), "--by", "tester"],
-        cwd=ROOT,
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    code, output = fleet.command(service, "redrive", str(letter["id"]), "--by", "tester")
+    assert code == 0, output

@@ -1,26 +1,20 @@
 """SIGTERM finishes the batch, leaves the group and closes the pool; a wrong setting ends a start in one sentence."""
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 
-from ops.local.services import ServiceDefinition, ServiceProcess
-from ops.local.stack import ROOT
+from ops.local.services import ServiceProcess
 from ops.local.waiting import together, wait_until
 from ops.verify.services import SERVICES
 from tests.faults.books import settle
-from tests.faults.fleet import Fleet, LogTail
+from tests.faults.fleet import ENDED_IN_ORDER, STOP_SECONDS, Fleet, LogTail
 from tests.faults.streams import publish_now
 from tests.faults.traffic import COLD, ERP, master_data, message
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
-STOP_SECONDS = 10.0
-ENDED_IN_ORDER = (0, -15)
 MEMBERS_GONE_SECONDS = 3.0
 VERSION = 1_000_000
 WRONG = {
@@ -90,26 +84,11 @@ def _stop_while_held(fleet: Fleet, name: str, process: ServiceProcess) -> None:
         stopping.result()
 
 
-def test_a_wrong_setting_ends_the_start_with_one_sentence_and_code_2(fleet: Fleet) -> None:
-    with ThreadPoolExecutor() as pool:
-        ended = dict(zip(WRONG, pool.map(partial(_start_wrong, fleet), WRONG), strict=True))
-    for name, result in ended.items():
-        variable = WRONG[name][0]
-        assert result.returncode == 2, f"{name}: {result.returncode} {result.stderr}"
-        [sentence] = result.stderr.splitlines()
-        assert sentence.startswith(variable)
-        assert "must be" in sentence
-
-
-def _start_wrong(fleet: Fleet, name: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_setting_ends_the_start_with_one_sentence_and_code_2(fleet: Fleet, name: str) -> None:
     variable, value = WRONG[name]
-    environment = os.environ | fleet.stack.service_environment(name, "wrong", 1) | {variable: value}
-    return subprocess.run(
-        [sys.executable, "-m", ServiceDefinition(name).module, "serve"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    code, output = fleet.command(name, "serve", environment={variable: value})
+    [sentence] = output.splitlines()
+    assert code == 2, sentence
+    assert sentence.startswith(variable)
+    assert "must be" in sentence
