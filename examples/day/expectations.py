@@ -4,7 +4,7 @@ from collections import Counter
 from decimal import Decimal
 from itertools import cycle
 
-from examples.day.reference import NO_MONEY, OrderKey, Reference, money
+from examples.day.reference import ACCEPTANCE, NO_MONEY, OrderKey, Reference, money
 from examples.day.world import CUSTOMERS
 from examples.day.writing import Json
 
@@ -83,6 +83,7 @@ def figures(reference: Reference) -> Json:
         "balances": [
             {"account": account, "account_type": kind, "currency": currency, "balance": f"{balance:f}"}
             for (account, kind, currency), balance in sorted(reference.purses.items())
+            if kind != ACCEPTANCE
         ],
         "credit_used": [
             {"customer": customer, "currency": currency, "used": f"{used:f}"}

@@ -18,6 +18,7 @@ DECIMALS = {"CNY": 2, "USD": 2, "JPY": 0, "KWD": 3}
 DEFAULT_DEDUCTION = ("cash", "overdraft")
 SEVERITY = ("passed", "warn", "special-approval", "reject")
 NO_MONEY = Decimal(0)
+ACCEPTANCE = "bankers-acceptance"
 
 
 def money(value: Json) -> Decimal:
@@ -303,8 +304,13 @@ class Reference:
 
     def _move(self, account: str, kind: str, currency: str, amount: Decimal) -> None:
         self.purses[account, kind, currency] = self.purses.get((account, kind, currency), NO_MONEY) + amount
+        if amount and kind != "deposit":
+            self._look(account, currency)
+
+    def _look(self, account: str, currency: str) -> None:
+        """What a changed quota means to whoever watches it."""
         watch = self.watches.get((account, currency))
-        if watch is None or not amount or kind == "deposit":
+        if watch is None:
             return
         is_low = self.quota(account, currency) < watch.threshold
         if is_low != watch.is_low:
@@ -312,17 +318,22 @@ class Reference:
             self.notices.append((account, currency, "opened" if is_low else "resolved"))
 
     def quota(self, account: str, currency: str) -> Decimal:
-        """Cash and what is left of the overdraft line."""
-        return self._usable(account, "cash", currency) + self._usable(account, "overdraft", currency)
+        """Cash, what is left of the overdraft line, and acceptances that are not cashed yet."""
+        accepted = self.purses.get((account, ACCEPTANCE, currency), NO_MONEY)
+        return (
+            self._usable(account, "cash", currency) + self._usable(account, "overdraft", currency) + accepted
+        )
 
     def _receive_payment(self, value: Json) -> None:
         if value["payment_id"] in self.payments:
             return
         reason = self._unmatched(value)
         self.payments[value["payment_id"]] = reason or "posted"
+        amount = value["amount"]
         if reason is None:
-            amount = value["amount"]
             self._move(value["account"], value.get("account_type", "cash"), amount["currency"], money(amount))
+        elif reason == "bankers-acceptance-not-cashed":
+            self._move(value["account"], ACCEPTANCE, amount["currency"], money(amount))
 
     def _unmatched(self, value: Json) -> str | None:
         kind = value.get("account_type", "cash")
@@ -330,7 +341,7 @@ class Reference:
             return "no-account-named"
         if value["account"] not in self.accounts:
             return "unknown-account"
-        if value.get("instrument") == "bankers-acceptance":
+        if value.get("instrument") == ACCEPTANCE:
             return "bankers-acceptance-not-cashed"
         if kind not in ("cash", "overdraft", "deposit"):
             return "unknown-account-type"

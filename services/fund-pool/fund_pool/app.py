@@ -6,6 +6,7 @@ to comes before it, and money before what spends it."""
 
 from chassis import Service, Subscription
 from contracts import (
+    AllocationRecorded,
     CreditChecked,
     ExpenseApproved,
     MasterDataChanged,
@@ -28,6 +29,7 @@ service = Service(
         Subscription(gateways.reverse_payments, PaymentReversed),
         Subscription(gateways.reimburse_expenses, ExpenseApproved),
         Subscription(gateways.settle_payouts, PayoutSettled),
+        Subscription(handlers.record_allocations, AllocationRecorded),
         Subscription(handlers.decide_orders, CreditChecked),
     ),
     routers=api.ROUTERS,

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chassis import Batch, Record, TimerBatch
-from contracts import CreditChecked, MasterDataChanged, RelationshipChanged
+from contracts import AllocationRecorded, CreditChecked, MasterDataChanged, RelationshipChanged
 from fund_pool.domain.access import Relationship
+from fund_pool.domain.ledger import derived_id
 from fund_pool.domain.order import Decision, OrderState, Parked, answer, decide
 from fund_pool.domain.pool import Pool
 from fund_pool.publishing import publish, publish_notices, reminded, schedule_reminder
+from fund_pool.repository import allocations as allocation_rows
 from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import orders as order_rows
 from fund_pool.repository import pools as pool_rows
@@ -18,6 +20,7 @@ from fund_pool.repository.orders import DecisionRow, OrderKey
 from fund_pool.repository.reference import ToldRelationship
 
 ACCEPTED: Final = "accepted"
+OWN_SOURCE: Final = "coffer/fund-pool"
 
 
 @dataclass(slots=True)
@@ -157,3 +160,32 @@ async def remind(batch: TimerBatch) -> None:
         elif watch.episode is not None:
             schedule_reminder(batch, account, watch, timer)
     await ledger_rows.save(batch.connection, list(pools.values()), batch.now)
+
+
+async def record_allocations(batch: Batch[AllocationRecorded]) -> None:
+    """Keeps what credit allocated and reclaimed of credit limits in the same record as funds and vouchers."""
+    told = [record.event for record in batch if record.source != OWN_SOURCE]
+    await allocation_rows.record(batch.connection, [_allocation(event) for event in told])
+
+
+def _allocation(event: AllocationRecorded) -> allocation_rows.Record:
+    reason = event.reasons[0] if event.reasons else None
+    return allocation_rows.Record(
+        record_id=derived_id("allocation", event.record_id),
+        recorded_at=event.recorded_at,
+        method=event.method,
+        operation=event.operation,
+        management_account=event.management_account,
+        member_account=event.member_account,
+        currency=event.amount.currency,
+        amount=event.amount.minor,
+        result=event.result,
+        reason_code=None if reason is None else reason.code,
+        reason=None if reason is None else reason.text,
+        batch_id=None if event.batch_id is None else derived_id("allocation-batch", event.batch_id),
+        voucher_id=event.voucher_id,
+        entry_number=None,
+        remark=event.remark,
+        requested_by=event.requested_by,
+        requested_at=event.requested_at,
+    )

@@ -2,6 +2,7 @@
 
 from fund_pool.api.accounts import accounts
 from fund_pool.api.alerts import alerts
+from fund_pool.api.allocations import allocations
 from fund_pool.api.deduction import deduction_orders
 from fund_pool.api.documents import documents
 from fund_pool.api.opening import opening
@@ -9,4 +10,4 @@ from fund_pool.api.orders import orders
 from fund_pool.api.payments import payments
 from fund_pool.api.reference import reference
 
-ROUTERS = (accounts, alerts, deduction_orders, documents, opening, orders, payments, reference)
+ROUTERS = (accounts, alerts, allocations, deduction_orders, documents, opening, orders, payments, reference)

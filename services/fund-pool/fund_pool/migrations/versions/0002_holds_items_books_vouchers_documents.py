@@ -274,7 +274,7 @@ DOCUMENTS = (
         management_account text not null references account,
         rows bytea not null,
         row_count integer not null check (row_count > 0),
-        results bytea,
+        remark text,
         made_by text not null,
         made_at timestamptz not null,
         decided_by text,
