@@ -1,50 +1,70 @@
-"""notify on one page: quota-low becomes SMS and e-mail to an account's people, each delivery with its state, its
-attempts and its end told by notification-status; people and their verified addresses are entered over HTTP."""
+"""notify on one page: what the services announce becomes SMS, e-mail and messages by other channels to the people whom
+rules find, each delivery with its state, its attempts and its end told by notification-status; contacts, rules, texts,
+silences and to-dos are kept over HTTP."""
 
 from random import SystemRandom
 
 from chassis import Service, ServiceContext, Subscription
-from contracts import MasterDataChanged, QuotaLow, RelationshipChanged
-from notify import api, handlers, invariants
-from notify.channels.kannel import Gateway, KannelChannel
-from notify.channels.smtp import MailServer, SmtpChannel
-from notify.domain.delivery import Channel
+from contracts import (
+    AllocationRecorded,
+    CashGapForecast,
+    CreditAlerted,
+    MasterDataChanged,
+    PaymentOverdue,
+    PlanDue,
+    PlanExceeded,
+    QuotaLow,
+    RelationshipChanged,
+    TaskChanged,
+)
+from notify import api, handlers, invariants, timers
+from notify.channels.all import open_channels
 from notify.message import Writer
+from notify.pruning import prune
 from notify.sender import Sender
 from notify.settings import Settings
 
 
 async def send(context: ServiceContext) -> None:
-    """The background job that sends, by the mail server and the SMS gateway of the settings."""
+    """The background job that sends, by the providers of the settings."""
     settings = context.settings
     assert isinstance(settings, Settings)
-    gateway = KannelChannel(Gateway.of(settings))
-    try:
+    async with open_channels(settings) as channels:
         sender = Sender(
             context,
-            {Channel.SMS: gateway, Channel.EMAIL: SmtpChannel(MailServer.of(settings))},
-            Writer(settings.smtp_from),
+            channels,
+            Writer(settings.smtp_from, settings.public_url.rstrip("/")),
             settings.limits,
             instance=settings.instance,
             at_once_max=settings.deliveries_at_once_max,
             poll_seconds=settings.delivery_poll_seconds,
             random=SystemRandom(),
+            rates=settings.rates,
         )
         await sender.run()
-    finally:
-        await gateway.close()
 
 
 service = Service(
     name="notify",
     package="notify",
     subscriptions=(
-        Subscription(handlers.notify_quota_low, QuotaLow),
+        Subscription(
+            handlers.announce_events,
+            QuotaLow,
+            PaymentOverdue,
+            CreditAlerted,
+            PlanDue,
+            PlanExceeded,
+            CashGapForecast,
+            AllocationRecorded,
+        ),
+        Subscription(handlers.keep_tasks, TaskChanged),
         Subscription(handlers.keep_accounts, MasterDataChanged),
         Subscription(handlers.keep_relationships, RelationshipChanged),
     ),
+    timers=timers.HANDLERS,
     routers=api.ROUTERS,
-    jobs=(send,),
+    jobs=(send, prune),
     checks=invariants.CHECKS,
     facts=invariants.FACTS,
     settings=Settings,

@@ -1,21 +1,35 @@
-"""Applies a change to a delivery: its step, the status that tells of its end, and what its end calls for."""
+"""Applies changes to deliveries: their steps, the statuses that tell of their ends, and what an end calls for."""
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 from uuid import UUID, uuid5
 
 from chassis import Cause, UnitOfWork
 from notify.bell import BELL
+from notify.domain.announcements import DIGEST
 from notify.domain.answers import Answer
-from notify.domain.delivery import Change, Delivery, applied, follow_up, repeated
+from notify.domain.delivery import FORWARD, Change, Delivery, FollowUp, applied, follow_up, followed
 from notify.domain.status import Origin, status
 from notify.repository import deliveries
 from notify.repository.deliveries import Locked, Step
 
-REPEATS: Final = UUID("0e0a1a53-3a40-4bd5-bb0d-2a2d86d2a6a9")
+FOLLOW_UPS: Final = UUID("0e0a1a53-3a40-4bd5-bb0d-2a2d86d2a6a9")
 TOKEN_BYTES: Final = 24
+CARRIED_GRACE: Final = timedelta(hours=1)
+"""How much longer a carried delivery waits than the one that carries it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What happened to a delivery: `answer` is what the attempt that ends with it was answered."""
+
+    locked: Locked
+    change: Change | None
+    answer: Answer | None = None
+    ends_attempt: bool = False
 
 
 def report_token() -> str:
@@ -42,41 +56,84 @@ def ending_step(work: UnitOfWork, delivery: Delivery, origin: Origin) -> Step:
 
 async def conclude(
     work: UnitOfWork,
-    group: Sequence[Locked],
-    locked: Locked,
-    change: Change | None,
+    groups: Mapping[UUID, Sequence[Locked]],
+    outcomes: Sequence[Outcome],
     *,
-    answer: Answer | None = None,
-    ends_attempt: bool = False,
     instance: str | None = None,
-) -> Delivery:
-    """Stores what a change makes of one delivery of a locked group; returns it as it is now.
+) -> None:
+    """Stores what became of deliveries whose groups are locked, and of those that they carry.
 
-    `answer` is what the attempt that ends with it was answered. When the last of the group ends and none is known
-    to have arrived, one is repeated.
+    When the last of a group ends and none is known to have arrived, another channel or a repeat follows.
     """
-    delivery = replace(locked.delivery, phase=None) if ends_attempt else locked.delivery
+    steps = [_step(work, outcome) for outcome in outcomes]
+    steps += await _carried_steps(work, outcomes)
+    await deliveries.save_steps(work.connection, steps, work.now, instance)
+    known = {step.delivery.id: step.delivery for step in steps}
+    ended = [step.delivery for step in steps if step.delivery.ended_at == work.now]
+    await follow(work, [groups[delivery.id] for delivery in ended if delivery.id in groups], known)
+
+
+def _step(work: UnitOfWork, outcome: Outcome) -> Step:
+    locked, change = outcome.locked, outcome.change
+    delivery = replace(locked.delivery, phase=None) if outcome.ends_attempt else locked.delivery
     if change is not None:
         delivery = applied(delivery, change, work.now)
     has_ended = change is not None and change.ended
-    step = Step(
+    return Step(
         delivery=delivery,
-        lease=None if ends_attempt else locked.lease,
+        lease=None if outcome.ends_attempt else locked.lease,
         status_event_id=tell(work, delivery, locked.origin) if has_ended else None,
-        answer=answer,
-        attempt=delivery.attempts if ends_attempt else None,
+        answer=outcome.answer,
+        attempt=delivery.attempts if outcome.ends_attempt else None,
     )
-    await deliveries.save_steps(work.connection, [step], work.now, instance)
-    if has_ended:
-        await _follow_up(work, group, delivery)
-    return delivery
 
 
-async def _follow_up(work: UnitOfWork, group: Sequence[Locked], ended: Delivery) -> None:
-    now_group = [ended if locked.delivery.id == ended.id else locked.delivery for locked in group]
-    original = follow_up(now_group, work.now)
-    if original is not None:
-        repeat = repeated(original, uuid5(REPEATS, str(original.id)), work.now)
-        await deliveries.insert_repeat(work.connection, repeat, report_token(), work.now)
-        work.count(f"delivery-{repeat.channel}", "repeated")
+async def _carried_steps(work: UnitOfWork, outcomes: Sequence[Outcome]) -> list[Step]:
+    """What a digest's change makes of the deliveries that it brings along: the same."""
+    changes = {
+        outcome.locked.delivery.id: outcome.change
+        for outcome in outcomes
+        if outcome.change is not None and outcome.locked.delivery.kind.startswith(DIGEST)
+    }
+    if not changes:
+        return []
+    steps: list[Step] = []
+    for carrier, carried in (await deliveries.locked_carried(work.connection, set(changes))).items():
+        change = changes[carrier]
+        if change.due_at is not None:
+            change = replace(change, due_at=change.due_at + CARRIED_GRACE)
+        steps.extend(
+            _step(work, Outcome(locked=locked, change=change))
+            for locked in carried
+            if change.state in FORWARD[locked.delivery.state]
+        )
+    return steps
+
+
+async def follow(
+    work: UnitOfWork, groups: Sequence[Sequence[Locked]], known: Mapping[UUID, Delivery]
+) -> None:
+    """Makes what the ends of these groups call for; `known` are deliveries as they are after this transaction."""
+    ups: dict[UUID, FollowUp] = {}
+    for group in groups:
+        members = [known.get(locked.delivery.id, locked.delivery) for locked in group]
+        up = follow_up(members, group[0].reachable, work.now)
+        if up is not None:
+            ups[up.original.id] = up
+    await insert_follow_ups(work, list(ups.values()))
+
+
+def follow_up_id(up: FollowUp) -> UUID:
+    return uuid5(FOLLOW_UPS, f"{up.original.id}/{up.channel}/{up.role}")
+
+
+async def insert_follow_ups(work: UnitOfWork, ups: Sequence[FollowUp]) -> set[UUID]:
+    """Stores the deliveries that follow others; returns their ids."""
+    made = [(followed(up, follow_up_id(up), work.now), up.original.id, report_token()) for up in ups]
+    inserted = await deliveries.insert_follow_ups(work.connection, made, work.now)
+    for up in ups:
+        if follow_up_id(up) in inserted:
+            work.count(f"delivery-{up.channel}", up.role)
+    if inserted:
         BELL.ring()
+    return inserted

@@ -3,31 +3,40 @@
 from typing import Final
 
 from chassis import Check
-from notify.domain.planning import RESOLVED_STEP, SUPERSEDED_STEP
+from notify.domain.announcements import RESOLVED_STEP, SUPERSEDED_STEP
 
 LATENESS_MAX: Final = "interval '5 minutes'"
 
 CHECKS: Final = (
     Check(
         name="notice-has-deliveries",
-        sentence="Every notice has at least one delivery by each channel, and a verification code has one.",
+        sentence="Every notice has at least one delivery.",
         sql="""
-        select n.account, n.id, n.kind, count(distinct d.channel) as channels
+        select n.account, n.id, n.kind
         from notice n
-        left join delivery d on d.account = n.account and d.notice_id = n.id
-        group by n.account, n.id, n.kind
-        having count(distinct d.channel) < case when n.kind = 'verification-code' then 1 else 2 end
+        where not exists (select from delivery d where d.account = n.account and d.notice_id = n.id)
         """,
     ),
     Check(
-        name="delivery-per-recipient-and-channel",
-        sentence="Whoever is told of a notice by one channel has a delivery by every other channel too.",
+        name="carried-delivery-has-a-carrier",
+        sentence="What a digest brings along belongs to a digest, and has ended with it.",
         sql="""
-        select account, notice_id, recipient, count(distinct channel) as channels
-        from delivery
-        where kind <> 'verification-code'
-        group by account, notice_id, recipient
-        having count(distinct channel) < 2
+        select d.account, d.id, d.carried_by, d.state, c.state as carrier_state
+        from delivery d
+        left join delivery c on c.account = d.contact_place and c.id = d.carried_by
+        where d.carried_by is not null and (c.id is null or (c.ended_at is not null and d.ended_at is null))
+        """,
+    ),
+    Check(
+        name="overdue-inhibits-quota-low",
+        sentence="While an account is overdue, no notice of a low quota is on its way.",
+        sql="""
+        select d.account, d.id, n.currency, n.occurred_at
+        from notice n
+        join delivery d on d.account = n.account and d.notice_id = n.id
+        join spell s on s.account = n.account and s.currency = n.currency
+        where n.family = 'quota-low' and d.state in ('accepted', 'held') and d.cancel_reason is null
+          and n.occurred_at >= s.opened_at and (s.cleared_at is null or n.occurred_at < s.cleared_at)
         """,
     ),
     Check(
@@ -105,7 +114,7 @@ CHECKS: Final = (
         select d.account, d.id, d.state
         from delivery d
         left join delivery_content c on c.account = d.account and c.delivery_id = d.id
-        where d.due_at is not null and c.delivery_id is null
+        where d.due_at is not null and d.state in ('accepted', 'held', 'sending') and c.delivery_id is null
         """,
     ),
     Check(
@@ -114,8 +123,8 @@ CHECKS: Final = (
         sql="""
         select n.account, n.currency, n.episode_id, n.business_key, e.step
         from notice n
-        left join episode e using (account, currency, episode_id)
-        where n.episode_id is not null
+        left join episode e using (account, family, currency, episode_id)
+        where n.family = 'quota-low'
           and cast(split_part(n.business_key, '/', -1) as integer) > coalesce(e.step, -1)
         """,
     ),
@@ -129,10 +138,11 @@ FACTS: Final = {
         from (
             select n.episode_id, cast(split_part(n.business_key, '/', -1) as integer) as step
             from notice n
-            where n.episode_id is not null
+            where n.family = 'quota-low'
               and exists (select from delivery d where d.account = n.account and d.notice_id = n.id)) told
         union all
-        select episode_id, 'superseded', 0 from episode where step = {SUPERSEDED_STEP}
+        select episode_id, 'superseded', 0 from episode
+        where family = 'quota-low' and step = {SUPERSEDED_STEP}
     """,
 }
 """What fund-pool states too: every notice of a low quota; one that is superseded only ends its episode."""

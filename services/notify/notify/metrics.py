@@ -27,6 +27,12 @@ overdue_seconds: Final = Gauge(
     ["channel"],
     registry=REGISTRY,
 )
+breaker_open: Final = Gauge(
+    "coffer_provider_at_rest",
+    "1 while a provider has failed so often that it is left alone, 0 otherwise.",
+    ["channel"],
+    registry=REGISTRY,
+)
 
 
 def measure_overdue(channel: Channel, due: Sequence[Delivery], now: datetime) -> None:

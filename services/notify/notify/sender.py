@@ -1,9 +1,10 @@
 """The background job that sends: claims what is due, hands it to its channel, and writes down how it went.
 
-An attempt is four commits apart on purpose. `claim` takes the delivery under a lease; `begin_attempt` notes that the
+An attempt is four commits on purpose. `claim` takes the delivery under a lease; `begin_attempt` notes that the
 provider may have the message from now on; only then does the channel `transmit`; `record_answer` ends the attempt.
 Whatever stops the process in between, the lease runs out and the phase tells what to do: nothing had gone out
-(`preparing`) and the delivery is tried again, or nobody can tell (`transmitting`) and it is unknown.
+(`preparing`) and the delivery is tried again, or nobody can tell (`transmitting`) and it is unknown. Attempts that come
+to the same point at the same moment share a commit.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 from typing import Final, Protocol
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from chassis.errors import is_transient
@@ -24,24 +25,31 @@ from notify import metrics
 from notify.bell import BELL
 from notify.channels.port import ChannelPort, NotReady, Ready
 from notify.domain.answers import Answer, Verdict, redacted
+from notify.domain.breaker import Breaker
 from notify.domain.delivery import (
     Attempt,
+    Change,
     Channel,
     Delivery,
+    FollowUp,
     Limits,
     Phase,
+    Role,
     State,
     answered,
     cancelled,
     woken,
 )
+from notify.domain.noise import Rate
 from notify.domain.outgoing import Outgoing
-from notify.endings import conclude
+from notify.endings import Outcome, conclude, follow_up_id, insert_follow_ups
 from notify.faults import FaultLog
 from notify.message import Message, Writer
 from notify.rendering import NotRenderable
-from notify.repository import deliveries, verifications
-from notify.repository.deliveries import Locked, Step
+from notify.repository import deliveries, providers, templates, verifications
+from notify.repository.deliveries import Begun, Locked, Step
+from notify.repository.providers import Provider
+from notify.together import Together
 
 STOP_SECONDS_MAX: Final = 5.0
 FAULT_PAUSE_SECONDS: Final = 1.0
@@ -49,6 +57,7 @@ GATHER_SECONDS: Final = 0.005
 """With all hands busy, how long others that are about to get free are waited for, to claim for them together."""
 LOOKS_AFTER_RING_SECONDS: Final = (0.01, 0.05, 0.25)
 """The bell rings just before the commit that stores the deliveries; one of these looks comes after it."""
+DIVERT_MAX: Final = 200
 TRANSMIT_WITHIN_SECONDS: Final = 5.0
 """A process that was stopped for longer between noting the phase and transmitting does not transmit any more."""
 
@@ -77,7 +86,11 @@ class Claims:
 
 
 class Sender:
-    """Sends the deliveries of all channels; every instance of the service runs one."""
+    """Sends the deliveries of all channels; every instance of the service runs one.
+
+    Channels that share an adapter share a lane: one look finds what is due for all of them. `rates` bound what goes to
+    a provider, from all instances together.
+    """
 
     def __init__(
         self,
@@ -90,6 +103,7 @@ class Sender:
         at_once_max: int,
         poll_seconds: float,
         random: Random,
+        rates: Mapping[Channel, Rate] | None = None,
     ) -> None:
         self.service = service
         self.channels = channels
@@ -99,19 +113,24 @@ class Sender:
         self.at_once_max = at_once_max
         self.poll_seconds = poll_seconds
         self.random = random
+        self.rates = rates or {}
         self.faults = FaultLog()
+        self.breakers: dict[Channel, Breaker] = {}
+        self.lanes = _lanes(channels)
+        self._begins: Together[tuple[Outgoing, Message], bool] = Together(self._begin_together)
+        self._answers: Together[tuple[Outgoing, Answer], bool] = Together(self._record_together)
 
     async def run(self) -> None:
         """Serves every channel by itself, so that a slow one delays no other, until the service stops."""
         async with asyncio.TaskGroup() as group:
-            for channel in self.channels:
-                group.create_task(self._serve(channel), name=f"send-{channel}")
+            for lane in self.lanes:
+                group.create_task(self._serve(lane), name=f"send-{lane[0]}")
 
-    async def _serve(self, channel: Channel) -> None:
+    async def _serve(self, lane: Sequence[Channel]) -> None:
         under_way: dict[asyncio.Task[None], Outgoing] = {}
         try:
             with BELL.listener() as rung:
-                await self._serve_until_stop(channel, rung, under_way)
+                await self._serve_until_stop(lane, rung, under_way)
         finally:
             ending = asyncio.create_task(self._wind_down(under_way))
             with suppress(asyncio.CancelledError):
@@ -119,11 +138,11 @@ class Sender:
             await ending
 
     async def _serve_until_stop(
-        self, channel: Channel, rung: asyncio.Event, under_way: dict[asyncio.Task[None], Outgoing]
+        self, lane: Sequence[Channel], rung: asyncio.Event, under_way: dict[asyncio.Task[None], Outgoing]
     ) -> None:
         looks: list[float] = []
         while not self.service.stopping.is_set():
-            claims = await self._look(channel, self.at_once_max - len(under_way))
+            claims = await self._look(lane, self.at_once_max - len(under_way))
             for outgoing in claims.to_send:
                 under_way[asyncio.create_task(self.deliver(outgoing))] = outgoing
             for outgoing in claims.to_settle:
@@ -152,12 +171,15 @@ class Sender:
         if is_busy:
             await asyncio.sleep(GATHER_SECONDS)
 
-    async def _look(self, channel: Channel, rows_max: int) -> Claims:
+    async def _look(self, lane: Sequence[Channel], rows_max: int) -> Claims:
         if rows_max <= 0:
             return Claims()
-        step = f"claiming by {channel}"
+        step = f"claiming by {lane[0]}"
         try:
-            claims = await self.claim(channel, rows_max)
+            claims = await self.claim(lane, rows_max)
+            for channel in lane:
+                if self.breakers.get(channel, Breaker()).is_tripped:
+                    await self.divert(channel)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -167,12 +189,18 @@ class Sender:
         self.faults.succeeded(step)
         return claims
 
-    async def claim(self, channel: Channel, rows_max: int) -> Claims:
+    async def claim(self, channels: Sequence[Channel], rows_max: int) -> Claims:
         """Takes due deliveries under a lease: those to be tried now, and those whose time to end has come."""
         lease = uuid4()
         async with self.service.open_work(self._cause(f"claim/{lease}")) as work:
-            due = await deliveries.locked_due(work.connection, channel, work.now, lease, rows_max)
-            metrics.measure_overdue(channel, [outgoing.delivery for outgoing in due], work.now)
+            await self._read_templates(work)
+            open_to = await self._admitted(work, channels, rows_max)
+            due: list[Outgoing] = []
+            for members, wanted in _by_room(open_to):
+                due += await deliveries.locked_due(work.connection, members, work.now, lease, wanted)
+            for channel in channels:
+                own = [outgoing.delivery for outgoing in due if outgoing.delivery.channel is channel]
+                metrics.measure_overdue(channel, own, work.now)
             to_send = [taken for outgoing in due if (taken := self._taken(outgoing, work.now))]
             taken_ids = {outgoing.delivery.id for outgoing in to_send}
             to_settle = [outgoing for outgoing in due if outgoing.delivery.id not in taken_ids]
@@ -182,7 +210,54 @@ class Sender:
             await deliveries.postpone(
                 work.connection, [outgoing.delivery for outgoing in to_settle], work.now + self.limits.lease
             )
+            await self._spend(work, to_send)
         return Claims(to_send, to_settle)
+
+    async def _read_templates(self, work: UnitOfWork) -> None:
+        """Takes over texts that were saved since the last look."""
+        if await templates.newest_number(work.connection) != self.writer.book.number:
+            self.writer.book = await templates.book(work.connection)
+
+    async def _admitted(
+        self, work: UnitOfWork, channels: Sequence[Channel], wanted: int
+    ) -> dict[Channel, int]:
+        """How much each channel may take now: what its breaker and its rate let through."""
+        known = await providers.states(work.connection, channels)
+        rated = [channel for channel in channels if channel in self.rates]
+        if rated:
+            known |= await providers.locked(work.connection, rated)
+        room: dict[Channel, int] = {}
+        for channel in channels:
+            provider = known.get(channel)
+            self.breakers[channel] = _worse(self.breakers.get(channel, Breaker()), provider)
+            admitted = self.breakers[channel].admits(wanted, work.now)
+            if channel in self.rates and provider is not None:
+                admitted = self.rates[channel].admitted(provider.arrival, work.now, admitted)
+            room[channel] = admitted
+        return room
+
+    async def _spend(self, work: UnitOfWork, to_send: Sequence[Outgoing]) -> None:
+        """Counts what goes out now against the providers' rates."""
+        for channel, rate in self.rates.items():
+            count = sum(outgoing.delivery.channel is channel for outgoing in to_send)
+            if count:
+                provider = (await providers.locked(work.connection, [channel]))[channel]
+                spent = rate.spent(provider.arrival, work.now, count)
+                await providers.save(work.connection, replace(provider, arrival=spent))
+
+    async def divert(self, channel: Channel) -> int:
+        """Sends what waits for a provider at rest by its fallback channel instead; returns how many."""
+        async with self.service.open_work(self._cause(f"divert/{channel}/{uuid4()}")) as work:
+            waiting = await deliveries.locked_waiting(work.connection, channel, DIVERT_MAX)
+            ups = {locked.delivery.id: up for locked in waiting if (up := _diversion(locked))}
+            made = await insert_follow_ups(work, list(ups.values()))
+            outcomes = [
+                Outcome(locked=locked, change=Change(State.SUPPRESSED, "fallback", ended=True))
+                for locked in waiting
+                if locked.delivery.id in ups and follow_up_id(ups[locked.delivery.id]) in made
+            ]
+            await conclude(work, {}, outcomes)
+        return len(made)
 
     def _taken(self, outgoing: Outgoing, now: datetime) -> Outgoing | None:
         """The delivery as its attempt begins; None when there is something else to do with it."""
@@ -204,7 +279,9 @@ class Sender:
         try:
             message = self.writer.write(outgoing, self.random)
             async with self.channels[outgoing.delivery.channel].prepare(outgoing) as ready:
-                await self._hand_over(outgoing, message, ready)
+                answer = await self._hand_over(outgoing, message, ready)
+            if answer is not None:
+                await self._record_surely(outgoing, answer)
         except NotReady as not_ready:
             await self._record_surely(outgoing, not_ready.answer)
         except NotRenderable as fault:
@@ -216,36 +293,39 @@ class Sender:
                 log.exception("an attempt broke off; its lease will tell", delivery=str(outgoing.delivery.id))
             metrics.attempts.labels(channel=outgoing.delivery.channel, verdict="broken-off").inc()
 
-    async def _hand_over(self, outgoing: Outgoing, message: Message, ready: Ready) -> None:
+    async def _hand_over(self, outgoing: Outgoing, message: Message, ready: Ready) -> Answer | None:
+        """The provider's answer; None when the attempt turned out not to be ours any more."""
         began_at = time.monotonic()
         if not await self.begin_attempt(outgoing, message):
             await self._release([outgoing])
-            return
+            return None
         if time.monotonic() - began_at > TRANSMIT_WITHIN_SECONDS:
-            answer = Answer(Verdict.TRANSIENT, "interrupted", text="stopped before the message went out")
-        else:
-            answer = await ready.transmit(message.body)
-        await self._record_surely(outgoing, answer)
+            return Answer(Verdict.TRANSIENT, "interrupted", text="stopped before the message went out")
+        return await ready.transmit(message.body)
 
     async def begin_attempt(self, outgoing: Outgoing, message: Message) -> bool:
         """Commits that the provider may have the message from now on, with the bytes that it will get.
 
         False when the delivery is not ours any more or was cancelled meanwhile: then nothing must go out.
         """
-        delivery = outgoing.delivery
-        async with self.service.open_work(self._cause(f"{delivery.id}/{delivery.attempts}")) as work:
-            if message.code is not None:
-                await verifications.set_code(
-                    work.connection, delivery.account, delivery.notice_id, message.code, work.now
-                )
-            return await deliveries.begin_attempt(
+        return await self._begins.do((outgoing, message))
+
+    async def _begin_together(self, wanted: Sequence[tuple[Outgoing, Message]]) -> Sequence[bool]:
+        async with self.service.open_work(self._cause(f"begin/{uuid4()}")) as work:
+            for outgoing, message in wanted:
+                if message.code is not None:
+                    own = outgoing.delivery
+                    await verifications.set_code(
+                        work.connection, own.account, own.notice_id, message.code, message.link_hash, work.now
+                    )
+            begun = await deliveries.begin_attempts(
                 work.connection,
-                outgoing,
-                message.kept_body,
+                [Begun(outgoing, message.kept_body) for outgoing, message in wanted],
                 lease_until=work.now + self.limits.lease,
                 now=work.now,
                 instance=self.instance,
             )
+        return [outgoing.delivery.id in begun for outgoing, _ in wanted]
 
     async def _record_surely(self, outgoing: Outgoing, answer: Answer) -> None:
         """Writes the answer down, trying on while the database is away: nobody else knows it."""
@@ -265,18 +345,10 @@ class Sender:
         """Ends the attempt with the provider's answer; writes nothing when the lease has passed to somebody else."""
         own = outgoing.delivery
         answer = replace(answer, text=redacted(answer.text, outgoing.address))
-        async with self.service.open_work(self._cause(f"{own.id}/{own.attempts}")) as work:
-            group = await deliveries.locked_group(work.connection, own.account, own.id)
-            locked = _member(group, own)
-            if locked.lease != outgoing.lease:
-                log.warning("an answer came after its lease", delivery=str(own.id), attempt=own.attempts)
-                return False
-            change = None
-            if locked.delivery.state is State.SENDING:
-                change = answered(locked.delivery, answer, work.now, self.random.random(), self.limits)
-            await conclude(
-                work, group, locked, change, answer=answer, ends_attempt=True, instance=self.instance
-            )
+        if not await self._answers.do((outgoing, answer)):
+            log.warning("an answer came after its lease", delivery=str(own.id), attempt=own.attempts)
+            return False
+        await self._mind_provider(own.channel, answer)
         metrics.attempts.labels(channel=own.channel, verdict=answer.verdict).inc()
         if answer.alarm:
             metrics.alarms.labels(channel=own.channel, reason=answer.reason).inc()
@@ -284,6 +356,50 @@ class Sender:
                 "a provider needs an operator", channel=own.channel, reason=answer.reason, code=answer.code
             )
         return True
+
+    async def _record_together(self, answers: Sequence[tuple[Outgoing, Answer]]) -> Sequence[bool]:
+        async with self.service.open_work(self._cause(f"record/{uuid4()}")) as work:
+            keys = {(outgoing.delivery.account, outgoing.delivery.id) for outgoing, _ in answers}
+            groups = await deliveries.locked_groups(work.connection, keys)
+            outcomes = [self._outcome(groups, outgoing, answer, work.now) for outgoing, answer in answers]
+            kept = [outcome for outcome in outcomes if outcome is not None]
+            await conclude(work, groups, kept, instance=self.instance)
+        return [outcome is not None for outcome in outcomes]
+
+    def _outcome(
+        self, groups: Mapping[UUID, Sequence[Locked]], outgoing: Outgoing, answer: Answer, now: datetime
+    ) -> Outcome | None:
+        locked = _member(groups[outgoing.delivery.id], outgoing.delivery)
+        if locked.lease != outgoing.lease:
+            return None
+        change = None
+        if locked.delivery.state is State.SENDING:
+            change = answered(locked.delivery, answer, now, self.random.random(), self.limits)
+        return Outcome(locked=locked, change=change, answer=answer, ends_attempt=True)
+
+    async def _mind_provider(self, channel: Channel, answer: Answer) -> None:
+        """Counts faults of the provider itself; all instances learn when its breaker trips and when it is closed."""
+        former = self.breakers.get(channel, Breaker())
+        if channel is Channel.WEBHOOK or (not answer.is_fault and answer.verdict is not Verdict.ACCEPTED):
+            return
+        if answer.is_fault or former.is_tripped:
+            breaker = await self._judge(channel, answer)
+        else:
+            breaker = former.succeeded()
+        self.breakers[channel] = breaker
+        if breaker.is_tripped and not former.is_tripped:
+            log.error("a provider is left alone for a while", channel=channel, reason=answer.reason)
+        metrics.breaker_open.labels(channel=channel).set(breaker.is_tripped)
+
+    async def _judge(self, channel: Channel, answer: Answer) -> Breaker:
+        """The breaker after an answer; written down once it has tripped, and when it is closed again."""
+        async with self.service.open_work(self._cause(f"provider/{uuid4()}")) as work:
+            former = self.breakers.get(channel, Breaker())
+            breaker = former.failed(work.now) if answer.is_fault else former.succeeded()
+            if breaker.is_tripped or former.is_tripped:
+                provider = (await providers.locked(work.connection, [channel]))[channel]
+                await providers.save(work.connection, replace(provider, breaker=breaker))
+        return breaker
 
     async def _settle_safely(self, outgoing: Outgoing) -> None:
         try:
@@ -296,8 +412,8 @@ class Sender:
         """Ends what took too long: a lease that ran out, a deadline, a stale or cancelled notice."""
         own = outgoing.delivery
         async with self.service.open_work(self._cause(f"{own.id}/settle")) as work:
-            group = await deliveries.locked_group(work.connection, own.account, own.id)
-            locked = _member(group, own)
+            groups = await deliveries.locked_groups(work.connection, {(own.account, own.id)})
+            locked = _member(groups[own.id], own)
             if locked.delivery.ended_at is not None or locked.lease != outgoing.held_lease:
                 return
             withdrawn = None if outgoing.address_current else cancelled(locked.delivery, "address-withdrawn")
@@ -305,7 +421,8 @@ class Sender:
             if isinstance(decision, Attempt):
                 await deliveries.postpone(work.connection, [locked.delivery], work.now)
                 return
-            await conclude(work, group, locked, decision, ends_attempt=locked.delivery.phase is not None)
+            ends_attempt = locked.delivery.phase is not None
+            await conclude(work, groups, [Outcome(locked=locked, change=decision, ends_attempt=ends_attempt)])
 
     async def _wind_down(self, under_way: Mapping[asyncio.Task[None], Outgoing]) -> None:
         """Lets attempts under way end; what has not gone out by then is given back at once."""
@@ -338,3 +455,34 @@ def _claimed(outgoing: Outgoing) -> Step:
 
 def _member(group: Sequence[Locked], delivery: Delivery) -> Locked:
     return next(locked for locked in group if locked.delivery.id == delivery.id)
+
+
+def _lanes(channels: Mapping[Channel, ChannelPort]) -> list[list[Channel]]:
+    """Channels by their adapter."""
+    lanes: dict[int, list[Channel]] = {}
+    for channel, port in channels.items():
+        lanes.setdefault(id(port), []).append(channel)
+    return list(lanes.values())
+
+
+def _by_room(room: Mapping[Channel, int]) -> list[tuple[list[Channel], int]]:
+    """Channels that may take equally many, so that one look serves them together."""
+    found: dict[int, list[Channel]] = {}
+    for channel, wanted in room.items():
+        if wanted > 0:
+            found.setdefault(wanted, []).append(channel)
+    return [(channels, wanted) for wanted, channels in found.items()]
+
+
+def _worse(own: Breaker, provider: Provider | None) -> Breaker:
+    """What this instance has seen of a provider, or what another one has written down."""
+    if provider is None or not provider.breaker.is_tripped:
+        return Breaker() if own.is_tripped and provider is not None else own
+    return provider.breaker
+
+
+def _diversion(locked: Locked) -> FollowUp | None:
+    """The same by the first fallback channel that reaches the recipient."""
+    delivery = locked.delivery
+    channel = next((channel for channel in delivery.fallback if channel in locked.reachable), None)
+    return FollowUp(delivery, channel, Role.FALLBACK) if channel else None

@@ -8,7 +8,8 @@ from chassis.settings import HttpUrl
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from chassis import Settings as ChassisSettings
-from notify.domain.delivery import Limits
+from notify.domain.delivery import Channel, Limits
+from notify.domain.noise import Rate
 
 RECORD_SECONDS: Final = 15
 """What a lease leaves, behind the longest attempt, for writing down how it ended."""
@@ -56,7 +57,29 @@ class Settings(ChassisSettings):
     sms_seconds_max: float = Field(default=30, gt=0, le=120, description="seconds from above 0 to 120")
     sms_validity_minutes: int = Field(default=240, ge=1, le=10_080, description="minutes from 1 to 10080")
 
-    deliveries_at_once_max: int = Field(default=8, ge=1, le=100, description="a whole number from 1 to 100")
+    public_url: HttpUrl = Field(
+        default="http://127.0.0.1:8005",
+        min_length=1,
+        description="where people reach this service, such as https://notices.example.com",
+    )
+    webhook_seconds_max: float = Field(default=15, gt=0, le=120, description="seconds from above 0 to 120")
+    webhook_private: bool = Field(
+        default=False, description="true lets webhooks call addresses inside the company's network"
+    )
+    catalogue_schemas: str = Field(
+        default="dingtalk,wecombot,lark,feishu,slack,twilio,msteams,tgram,discord,mattermost,pagerduty,opsgenie",
+        pattern=r"^[a-z0-9]+(,[a-z0-9]+)*$",
+        description="the schemas of Apprise that addresses may have, such as dingtalk,slack",
+    )
+    sms_per_second_max: int = Field(
+        default=0, ge=0, le=10_000, description="from 1 to 10000, or 0 for as many as there are"
+    )
+    mail_per_second_max: int = Field(
+        default=0, ge=0, le=10_000, description="from 1 to 10000, or 0 for as many as there are"
+    )
+    content_days: int = Field(default=30, ge=14, le=3_650, description="days from 14 to 3650")
+
+    deliveries_at_once_max: int = Field(default=24, ge=1, le=100, description="a whole number from 1 to 100")
     delivery_attempts_max: int = Field(default=12, ge=1, le=50, description="a whole number from 1 to 50")
     delivery_retry_seconds: float = Field(
         default=30, gt=0, le=3_600, description="seconds from above 0 to 3600"
@@ -94,9 +117,19 @@ class Settings(ChassisSettings):
         return self
 
     @property
+    def rates(self) -> dict[Channel, Rate]:
+        """What may go to each provider; a channel without a rate is not held up."""
+        given = {Channel.SMS: self.sms_per_second_max, Channel.EMAIL: self.mail_per_second_max}
+        return {
+            channel: Rate(burst=max(1, each_second // 5), interval=timedelta(seconds=1 / each_second))
+            for channel, each_second in given.items()
+            if each_second
+        }
+
+    @property
     def limits(self) -> Limits:
         """How often and how long a delivery is tried; a lease outlives the longest step of an attempt."""
-        longest_step = max(self.smtp_seconds_max, self.sms_seconds_max)
+        longest_step = max(self.smtp_seconds_max, self.sms_seconds_max, self.webhook_seconds_max)
         return Limits(
             attempts_max=self.delivery_attempts_max,
             backoff_first=timedelta(seconds=self.delivery_retry_seconds),

@@ -1,23 +1,26 @@
-"""The tables: reference data, contacts and their proofs, notices, deliveries with contents and history."""
+"""The tables: people and proofs of their addresses, rules and texts, notices with their deliveries, to-dos."""
 
 from typing import Final
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
+    Time,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 METADATA: Final = MetaData()
 
@@ -53,7 +56,13 @@ contact = Table(
     Column("time_zone", Text, nullable=False),
     Column("security", Boolean, nullable=False),
     Column("wants", ARRAY(Text), nullable=False),
+    Column("wants_of_members", ARRAY(Text), nullable=False),
+    Column("roles", ARRAY(Text), nullable=False),
+    Column("preferences", JSONB, nullable=False),
+    Column("quiet_begins", Time),
+    Column("quiet_ends", Time),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Index("contact_person", "person"),
     Index("contact_security", "account", unique=True, postgresql_where=text("security")),
 )
 
@@ -64,6 +73,7 @@ contact_address = Table(
     Column("person", Text, primary_key=True),
     Column("channel", Text, primary_key=True),
     Column("address", Text, nullable=False),
+    Column("secret", Text),
     Column("verified_at", DateTime(timezone=True)),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     ForeignKeyConstraint(["account", "person"], ["contact.account", "contact.person"], ondelete="CASCADE"),
@@ -82,7 +92,9 @@ verification = Table(
     Column("hash", LargeBinary),
     Column("sent_at", DateTime(timezone=True)),
     Column("tries", Integer, nullable=False),
+    Column("link_hash", LargeBinary),
     Column("verified_at", DateTime(timezone=True)),
+    Index("verification_link", "link_hash", postgresql_where=text("link_hash is not null")),
     Index("verification_contact", "account", "person", "channel", "requested_at"),
     Index("verification_address", "address", "requested_at"),
     Index("verification_requested_at", "requested_at"),
@@ -92,9 +104,13 @@ episode = Table(
     "episode",
     METADATA,
     Column("account", Text, primary_key=True),
+    Column("family", Text, primary_key=True),
     Column("currency", Text, primary_key=True),
     Column("episode_id", Text, primary_key=True),
     Column("step", Integer, nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("acknowledged_at", DateTime(timezone=True)),
+    Column("acknowledged_by", Text),
     Column("changed_at", DateTime(timezone=True), nullable=False),
 )
 
@@ -103,6 +119,7 @@ notice = Table(
     METADATA,
     Column("account", Text, primary_key=True),
     Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("family", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("business_key", Text, nullable=False),
     Column("currency", Text),
@@ -111,6 +128,10 @@ notice = Table(
     Column("event_id", Text, nullable=False),
     Column("event_type", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
+    Column("rule", Text),
+    Column("template", Text),
+    Column("reminder", Integer, nullable=False),
+    Column("about", Text),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("received_at", DateTime(timezone=True), nullable=False),
@@ -129,7 +150,10 @@ delivery = Table(
     Column("notice_id", UUID(as_uuid=True), nullable=False),
     Column("kind", Text, nullable=False),
     Column("recipient", Text, nullable=False),
+    Column("contact_place", Text, nullable=False),
     Column("channel", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("fallback", ARRAY(Text), nullable=False),
     Column("state", Text, nullable=False),
     Column("reason", Text),
     Column("attempts", Integer, nullable=False),
@@ -139,6 +163,8 @@ delivery = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("cancel_reason", Text),
     Column("repeat_of", UUID(as_uuid=True)),
+    Column("group_key", Text),
+    Column("carried_by", UUID(as_uuid=True)),
     Column("steps", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
@@ -147,6 +173,7 @@ delivery = Table(
     UniqueConstraint(
         "account",
         "notice_id",
+        "contact_place",
         "recipient",
         "channel",
         "repeat_of",
@@ -154,6 +181,13 @@ delivery = Table(
         postgresql_nulls_not_distinct=True,
     ),
     Index("delivery_due", "channel", "due_at", postgresql_where=text("due_at is not null")),
+    Index(
+        "delivery_group",
+        "group_key",
+        postgresql_where=text("group_key is not null and due_at is not null"),
+    ),
+    Index("delivery_carried", "carried_by", postgresql_where=text("carried_by is not null")),
+    Index("delivery_ended", "ended_at", postgresql_where=text("ended_at is not null")),
     Index("delivery_account_feed", "account", text("created_at desc"), text("id desc")),
     Index("delivery_feed", text("created_at desc"), text("id desc")),
     Index("delivery_recipient", "recipient", text("created_at desc"), text("id desc")),
@@ -169,9 +203,11 @@ delivery_content = Table(
     Column("language", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
     Column("report_token", Text, nullable=False),
+    Column("acknowledge_token", Text),
     Column("body", LargeBinary),
     ForeignKeyConstraint(["account", "delivery_id"], ["delivery.account", "delivery.id"]),
     UniqueConstraint("report_token", name="delivery_report_token"),
+    UniqueConstraint("acknowledge_token", name="delivery_acknowledge_token"),
 )
 
 delivery_history = Table(
@@ -203,4 +239,102 @@ delivery_report = Table(
     Column("last_at", DateTime(timezone=True), nullable=False),
     Column("times", Integer, nullable=False),
     ForeignKeyConstraint(["account", "delivery_id"], ["delivery.account", "delivery.id"]),
+)
+
+rule = Table(
+    "rule",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+template = Table(
+    "template",
+    METADATA,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("style", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("html", Text),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
+    Column("saved_by", Text, nullable=False),
+    UniqueConstraint("kind", "style", "language", "version", name="template_version"),
+)
+
+silence = Table(
+    "silence",
+    METADATA,
+    Column("id", UUID(as_uuid=True), primary_key=True),
+    Column("place", Text),
+    Column("family", Text),
+    Column("recipient", Text),
+    Column("begins", DateTime(timezone=True), nullable=False),
+    Column("ends", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Index("silence_ends", "ends"),
+)
+
+spell = Table(
+    "spell",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("episode_id", Text),
+    Column("opened_at", DateTime(timezone=True)),
+    Column("cleared_at", DateTime(timezone=True)),
+)
+
+recipient_rate = Table(
+    "recipient_rate",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("arrival", DateTime(timezone=True), nullable=False),
+)
+
+provider = Table(
+    "provider",
+    METADATA,
+    Column("channel", Text, primary_key=True),
+    Column("arrival", DateTime(timezone=True)),
+    Column("faults", Integer, nullable=False),
+    Column("open_until", DateTime(timezone=True)),
+)
+
+task = Table(
+    "task",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    Column("task_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("assignee_kind", Text, nullable=False),
+    Column("assignee", Text, nullable=False),
+    Column("entity", Text),
+    Column("account", Text),
+    Column("subject", Text),
+    Column("document_type", Text),
+    Column("document_source", Text),
+    Column("document_id", Text),
+    Column("amount", Text),
+    Column("currency", Text),
+    Column("message", Text),
+    Column("due_at", DateTime(timezone=True)),
+    Column("done_by", Text),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("ticked_at", DateTime(timezone=True)),
+    Column("ticked_by", Text),
+    Index("task_list", "assignee", "state", "opened_at"),
+    Index("task_opened", "opened_at", "source", "task_id"),
 )

@@ -5,11 +5,12 @@ import ssl
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, Final
+from uuid import uuid4
 
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -18,8 +19,11 @@ from contracts.quota_low import QuotaTerms
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts import QuotaLow
-from notify.domain.delivery import Channel
-from notify.domain.planning import Address, Contact
+from notify.domain.delivery import Channel, Delivery, State
+from notify.domain.outgoing import Outgoing
+from notify.domain.people import Address, Contact
+from notify.domain.templates import Style, Template, TemplateBook, TemplateKey
+from notify.migrations.product_texts import product_templates
 from notify.repository import contacts, reference
 
 HOST: Final = "127.0.0.1"
@@ -64,6 +68,54 @@ def quota_low(occurred_at: datetime, **changes: Any) -> QuotaLow:
     )
 
 
+def product_book() -> TemplateBook:
+    """The product's texts, without a database."""
+    return TemplateBook(
+        Template(key=TemplateKey(kind, Style(style), language), version=1, subject=subject, text=body)
+        for kind, style, language, subject, body in product_templates()
+    )
+
+
+def outgoing(channel: Channel, address: str, now: datetime, **changes: Any) -> Outgoing:
+    """A delivery on its way: an opened low quota to Li Wei, unless told otherwise."""
+    delivery = Delivery(
+        account="A-1",
+        id=uuid4(),
+        notice_id=uuid4(),
+        kind="quota-low-opened",
+        recipient="p-1",
+        contact_place="A-1",
+        channel=channel,
+        state=State.SENDING,
+        expires_at=now + timedelta(days=1),
+    )
+    made = Outgoing(
+        delivery=delivery,
+        held_lease=None,
+        lease=uuid4(),
+        claimed_at=now,
+        address=address,
+        address_current=True,
+        name="Li Wei",
+        language="en",
+        time_zone="UTC",
+        account_name="",
+        currency=None,
+        episode_id=None,
+        data=quota_low(now).to_json(),
+        occurred_at=now,
+        report_token="token-1",  # noqa: S106  # of a report
+        acknowledge_token=None,
+        secret=None,
+        family="quota-low",
+        event_type="quota-low.v1",
+        template=None,
+        reminder=0,
+        body=None,
+    )
+    return replace(made, **changes)
+
+
 async def store_contact(
     connection: AsyncConnection, now: datetime, person: str = "li", **changes: Any
 ) -> Contact:
@@ -78,14 +130,17 @@ async def store_contact(
         "phone": "+8613800138000",
         "email": f"{person}@example.com",
         "verified": True,
+        "further": {},
+        "secrets": None,
         **changes,
     }
-    given = {Channel.SMS: values.pop("phone"), Channel.EMAIL: values.pop("email")}
+    given = {Channel.SMS: values.pop("phone"), Channel.EMAIL: values.pop("email"), **values.pop("further")}
+    secrets = values.pop("secrets")
     is_verified = values.pop("verified")
     addresses = {channel: Address(value, is_verified) for channel, value in given.items() if value}
     contact = Contact(person=person, addresses=addresses, **values)
     await reference.lock_account(connection, contact.account)
-    await contacts.save(connection, contact, now)
+    await contacts.save(connection, contact, now, secrets)
     for channel, address in addresses.items():
         if is_verified:
             await contacts.mark_verified(connection, contact.account, person, channel, address.value, now)
@@ -123,12 +178,26 @@ class MailDouble:
     rcpt: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     taken: list[Mail] = field(default_factory=list)
+    rset: list[str] = field(default_factory=list)
     attempts: int = 0
+    connections: int = 0
 
     def ca_file(self, folder: Any) -> str:
         path = folder / "authority.pem"
         self.authority.cert_pem.write_to_path(str(path))
         return str(path)
+
+    async def handle_EHLO(  # noqa: N802  # aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        self.connections += session.ssl is not None
+        return responses
+
+    async def handle_RSET(  # noqa: N802  # aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        return await _played(server, self.rset)
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

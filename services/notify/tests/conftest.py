@@ -101,8 +101,8 @@ class Office:
     async def send(self, sender: Sender | None = None) -> None:
         """Does once whatever is due now."""
         sender = sender or self.sender()
-        for channel in Channel:
-            claims = await sender.claim(channel, 100)
+        for lane in sender.lanes:
+            claims = await sender.claim(lane, 100)
             await finish(sender, claims)
 
     async def deliveries(self, columns: str = "channel, state, reason") -> list[tuple[Any, ...]]:

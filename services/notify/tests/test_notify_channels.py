@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from notify.channels.kannel import Gateway, KannelChannel
 from notify.channels.port import ChannelPort, NotReady
 from notify.channels.smtp import MailServer, SmtpChannel
 from notify.domain.answers import Answer, Verdict
-from notify.domain.delivery import Channel, Delivery, State
+from notify.domain.delivery import Channel
 from notify.domain.outgoing import Outgoing
 from notify.testing import (
     HOST,
@@ -23,6 +22,7 @@ from notify.testing import (
     mail_server,
     sms_gateway,
 )
+from notify.testing import outgoing as outgoing_to
 
 BRIEFLY = {"hang": 1.0}
 """Who falls silent is not waited for as long as who may only be slow."""
@@ -31,28 +31,7 @@ BODY = b"From: a@coffer.test\r\nSubject: x\r\nMessage-ID: <1@coffer.test>\r\n\r\
 
 
 def outgoing(channel: Channel, address: str) -> Outgoing:
-    expires_at = NOW + timedelta(hours=24)
-    delivery = Delivery(
-        "A-1", uuid4(), uuid4(), "quota-low-opened", "p-1", channel, State.SENDING, expires_at
-    )
-    return Outgoing(
-        delivery=delivery,
-        held_lease=None,
-        lease=uuid4(),
-        claimed_at=NOW,
-        address=address,
-        address_current=True,
-        name="Li Wei",
-        language="en",
-        time_zone="UTC",
-        account_name="",
-        currency=None,
-        episode_id=None,
-        data=b"{}",
-        occurred_at=NOW,
-        report_token="token-1",
-        body=None,
-    )
+    return outgoing_to(channel, address, NOW)
 
 
 async def attempt(channel: ChannelPort, message: Outgoing, body: bytes) -> Answer:
@@ -268,3 +247,52 @@ async def test_an_endless_answer_is_read_up_to_a_bound(sms: GatewayDouble) -> No
     sms.answers.append("202 " + "x" * 1_000_000)
     answer = await by_gateway(sms, "text")
     assert (answer.verdict, len(answer.text)) == (Verdict.ACCEPTED, 4_096)
+
+
+async def attempts(channel: SmtpChannel, *messages: Outgoing) -> list[Answer]:
+    return [await attempt(channel, message, BODY) for message in messages]
+
+
+async def test_a_connection_is_kept_for_the_next_mail(mail: MailDouble, tmp_path: Path) -> None:
+    channel = to_mail(mail, tmp_path)
+    answers = await attempts(channel, MESSAGE, outgoing(Channel.EMAIL, "wu@example.com"), MESSAGE)
+    await channel.close()
+    assert [answer.verdict for answer in answers] == [Verdict.ACCEPTED] * 3
+    names = [taken.recipients[0].partition("@")[0] for taken in mail.taken]
+    assert names == ["li.wei", "wu", "li.wei"]
+    assert mail.connections == 1
+
+
+async def test_a_refused_recipient_does_not_cost_the_connection(mail: MailDouble, tmp_path: Path) -> None:
+    mail.rcpt.extend(["550 5.1.1 unknown", "250 taken", "451 4.3.0 later"])
+    mail.data.append("554 5.7.1 spam")
+    channel = to_mail(mail, tmp_path)
+    answers = await attempts(channel, *[MESSAGE] * 4)
+    await channel.close()
+    assert [answer.code for answer in answers] == [550, 554, 451, 250]
+    assert (mail.connections, len(mail.taken)) == (1, 1)
+
+
+@pytest.mark.parametrize("how", ["421 4.4.2 idle for too long", "close"])
+async def test_a_kept_connection_that_was_closed_is_replaced_unseen(
+    mail: MailDouble, tmp_path: Path, how: str
+) -> None:
+    channel = to_mail(mail, tmp_path)
+    first = await attempts(channel, MESSAGE)
+    mail.rset.append(how)
+    second = await attempts(channel, MESSAGE)
+    await channel.close()
+    assert [answer.verdict for answer in (*first, *second)] == [Verdict.ACCEPTED] * 2
+    assert (mail.connections, len(mail.taken)) == (2, 2)
+
+
+@pytest.mark.parametrize("reply", ["close", "hang"])
+async def test_a_connection_that_fell_silent_is_not_kept(
+    mail: MailDouble, tmp_path: Path, reply: str
+) -> None:
+    mail.data.append(reply)
+    channel = to_mail(mail, tmp_path, seconds_max=BRIEFLY.get(reply, 10.0))
+    answers = await attempts(channel, MESSAGE, MESSAGE)
+    await channel.close()
+    assert [answer.verdict for answer in answers] == [Verdict.UNCLEAR, Verdict.ACCEPTED]
+    assert mail.connections == 2

@@ -17,13 +17,14 @@ from notify.domain.delivery import (
     Delivery,
     Limits,
     Phase,
+    Role,
     State,
     answered,
     applied,
     backoff,
     cancelled,
     follow_up,
-    repeated,
+    followed,
     reported,
     woken,
 )
@@ -35,6 +36,7 @@ ACCEPTED = Answer(Verdict.ACCEPTED, "accepted", 250)
 BUSY = Answer(Verdict.TRANSIENT, "temporarily-refused", 451)
 REFUSED = Answer(Verdict.PERMANENT, "recipient-refused", 550)
 SILENCE = Answer(Verdict.UNCLEAR, "no-answer")
+NOBODY: frozenset[Channel] = frozenset()
 
 
 def delivery(channel: Channel = Channel.EMAIL, state: State = State.ACCEPTED, **changes: object) -> Delivery:
@@ -44,6 +46,7 @@ def delivery(channel: Channel = Channel.EMAIL, state: State = State.ACCEPTED, **
         notice_id=UUID(int=1),
         kind="quota-low-opened",
         recipient="p-1",
+        contact_place="A-1",
         channel=channel,
         state=state,
         expires_at=NOW + timedelta(hours=24),
@@ -179,10 +182,49 @@ def test_cancelling_stops_what_waits_and_leaves_an_attempt_under_way_to_its_end(
 def test_unknown_is_repeated_once_when_nothing_else_arrived() -> None:
     unclear = ended(State.UNKNOWN)
     failed = ended(State.FAILED, Channel.SMS)
-    assert follow_up([unclear, failed], NOW) == unclear
-    again = repeated(unclear, uuid4(), NOW)
-    assert (again.repeat_of, again.state, again.channel) == (unclear.id, State.ACCEPTED, Channel.EMAIL)
-    assert follow_up([unclear, failed, replace(again, state=State.UNKNOWN, ended_at=NOW)], NOW) is None
+    up = follow_up([unclear, failed], NOBODY, NOW)
+    assert up is not None
+    assert (up.original, up.channel, up.role) == (unclear, Channel.EMAIL, Role.REPEAT)
+    again = followed(up, uuid4(), NOW)
+    assert (again.state, again.repeat_of, again.role) == (State.ACCEPTED, unclear.id, Role.REPEAT)
+    assert (
+        follow_up([unclear, failed, replace(again, state=State.UNKNOWN, ended_at=NOW)], NOBODY, NOW) is None
+    )
+
+
+FALLBACK = (Channel.SMS, Channel.SLACK)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "reachable", "expected"),
+    [
+        (State.FAILED, "plan-exceeded", {Channel.SMS}, (Channel.SMS, Role.FALLBACK)),
+        (State.UNDELIVERED, "plan-exceeded", {Channel.SLACK}, (Channel.SLACK, Role.FALLBACK)),
+        (State.FAILED, "plan-exceeded", set(), None),
+        (State.UNKNOWN, "plan-exceeded", {Channel.SMS}, None),
+        (State.UNKNOWN, "quota-low-opened", {Channel.SMS}, (Channel.SMS, Role.FALLBACK)),
+        (State.UNKNOWN, "payment-overdue-opened", set(), (Channel.EMAIL, Role.REPEAT)),
+        (State.EXPIRED, "quota-low-opened", {Channel.SMS}, None),
+        (State.SUPPRESSED, "quota-low-opened", {Channel.SMS}, None),
+    ],
+)
+def test_what_follows_an_email_with_fallback_channels(
+    state: State, kind: str, reachable: set[Channel], expected: tuple[Channel, Role] | None
+) -> None:
+    """What surely failed goes by the next channel; what is unclear does so only when it must be heard."""
+    up = follow_up([ended(state, kind=kind, fallback=FALLBACK)], frozenset(reachable), NOW)
+    assert (None if up is None else (up.channel, up.role)) == expected
+
+
+def test_the_fallback_of_a_fallback_is_the_next_channel() -> None:
+    first = ended(State.FAILED, fallback=FALLBACK)
+    second = ended(State.FAILED, Channel.SMS, role=Role.FALLBACK, fallback=(Channel.SLACK,))
+    reachable = frozenset(FALLBACK)
+    up = follow_up([first, second], reachable, NOW)
+    assert up is not None
+    assert up.channel is Channel.SLACK
+    third = ended(State.FAILED, Channel.SLACK, role=Role.FALLBACK)
+    assert follow_up([first, second, third], reachable, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -196,14 +238,14 @@ def test_unknown_is_repeated_once_when_nothing_else_arrived() -> None:
 )
 def test_the_other_channel_is_the_fallback_of_an_unknown_one(other: Delivery) -> None:
     """As long as the other channel has told the recipient, or may still do so, nothing is repeated."""
-    assert follow_up([ended(State.UNKNOWN), other], NOW) is None
+    assert follow_up([ended(State.UNKNOWN), other], NOBODY, NOW) is None
 
 
 def test_nothing_else_is_ever_repeated() -> None:
-    assert follow_up([ended(State.FAILED), ended(State.FAILED, Channel.SMS)], NOW) is None
-    assert follow_up([ended(State.UNKNOWN, kind="verification-code")], NOW) is None
-    assert follow_up([ended(State.UNKNOWN, cancel_reason="episode-resolved")], NOW) is None
-    assert follow_up([ended(State.UNKNOWN)], NOW + timedelta(hours=24)) is None
+    assert follow_up([ended(State.FAILED), ended(State.FAILED, Channel.SMS)], NOBODY, NOW) is None
+    assert follow_up([ended(State.UNKNOWN, kind="verification-code")], NOBODY, NOW) is None
+    assert follow_up([ended(State.UNKNOWN, cancel_reason="episode-resolved")], NOBODY, NOW) is None
+    assert follow_up([ended(State.UNKNOWN)], NOBODY, NOW + timedelta(hours=24)) is None
 
 
 def test_going_back_is_a_bug() -> None:

@@ -10,9 +10,11 @@ from notify.testing import quota_low
 pytestmark = pytest.mark.stack
 
 SPOILED = {
-    "notice-has-deliveries": ["delete from delivery_content", "delete from delivery where channel = 'sms'"],
-    "delivery-per-recipient-and-channel": [
-        "update delivery set recipient = 'somebody-else' where channel = 'sms'"
+    "notice-has-deliveries": ["delete from delivery_content", "delete from delivery"],
+    "carried-delivery-has-a-carrier": ["update delivery set carried_by = gen_random_uuid()"],
+    "overdue-inhibits-quota-low": [
+        "update delivery set state = 'accepted', reason = null where channel = 'sms'",
+        "update spell set opened_at = '2020-01-01T00:00:00Z'",
     ],
     "delivery-ends-or-goes-on": [
         "update delivery set ended_at = null where state = 'sent' and channel = 'email'"
@@ -26,7 +28,10 @@ SPOILED = {
     "delivery-end-is-told": ["update delivery set status_event_id = null where ended_at is not null"],
     "delivery-moves-forward": ["update delivery_history set state = 'failed' where step = 2"],
     "delivery-equals-its-history": ["delete from delivery_history where step = 2"],
-    "delivery-that-goes-out-has-an-address": ["delete from delivery_content"],
+    "delivery-that-goes-out-has-an-address": [
+        "delete from delivery_content",
+        "update delivery set state = 'sending' where channel = 'sms'",
+    ],
     "episode-follows-its-notices": ["update episode set step = -1"],
 }
 

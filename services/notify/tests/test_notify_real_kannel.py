@@ -12,14 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes, urlsplit
-from uuid import uuid4
 
 import pytest
 from notify.channels.kannel import Gateway, KannelChannel
 from notify.domain.answers import Answer, ReportMeaning, Verdict, gateway_report
-from notify.domain.delivery import Channel, Delivery, State
-from notify.domain.outgoing import Outgoing
-from notify.testing import HOST
+from notify.domain.delivery import Channel
+from notify.testing import HOST, outgoing
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 START_SECONDS = 15.0
@@ -170,28 +168,10 @@ async def send(kannel: Kannel, report_url: str, text: str, **changes: Any) -> An
         validity_minutes=240,
         seconds_max=5.0,
     )
-    delivery = Delivery("A-1", uuid4(), uuid4(), "quota-low-opened", "p-1", Channel.SMS, State.SENDING, NOW)
-    outgoing = Outgoing(
-        delivery=delivery,
-        held_lease=None,
-        lease=uuid4(),
-        claimed_at=NOW,
-        address=values["address"],
-        address_current=True,
-        name="Li",
-        language="en",
-        time_zone="UTC",
-        account_name="",
-        currency=None,
-        episode_id=None,
-        data=b"{}",
-        occurred_at=NOW,
-        report_token="token-1",
-        body=None,
-    )
+    message = outgoing(Channel.SMS, values["address"], NOW)
     channel = KannelChannel(gateway)
     try:
-        async with channel.prepare(outgoing) as ready:
+        async with channel.prepare(message) as ready:
             return await ready.transmit(text.encode())
     finally:
         await channel.close()

@@ -18,6 +18,7 @@ from contracts import NotificationStatus
 pytestmark = pytest.mark.stack
 
 LEASE = Limits().lease
+SENT_BY = (Channel.SMS, Channel.EMAIL)
 
 
 async def opened(office: Any, **changes: Any) -> None:
@@ -80,7 +81,7 @@ async def test_reports_come_in_any_order_and_again(office: Any) -> None:
 async def test_a_report_that_comes_before_the_answer_stands(office: Any) -> None:
     await opened(office, email=None)
     sender = office.sender()
-    [outgoing] = (await sender.claim(Channel.SMS, 10)).to_send
+    [outgoing] = (await sender.claim([Channel.SMS], 10)).to_send
     message = sender.writer.write(outgoing, sender.random)
     async with sender.channels[Channel.SMS].prepare(outgoing) as ready:
         assert await sender.begin_attempt(outgoing, message)
@@ -242,7 +243,7 @@ async def test_an_episode_that_ends_while_an_attempt_is_under_way(office: Any) -
     """Before the point of no return nothing goes out; behind it the answer decides, and it is never tried again."""
     await opened(office)
     sender = office.sender()
-    claimed = {channel: (await sender.claim(channel, 10)).to_send[0] for channel in Channel}
+    claimed = {channel: (await sender.claim([channel], 10)).to_send[0] for channel in SENT_BY}
     sms = claimed[Channel.SMS]
     assert await sender.begin_attempt(sms, sender.writer.write(sms, sender.random))
     await office.harness.play(quota_low(office.now, kind="superseded"))
@@ -277,7 +278,7 @@ async def test_an_address_that_is_withdrawn_is_not_written_to(office: Any) -> No
 
 async def test_killed_after_the_claim_it_is_tried_again(office: Any) -> None:
     await opened(office, phone=None)
-    await office.sender(seed=1).claim(Channel.EMAIL, 10)
+    await office.sender(seed=1).claim([Channel.EMAIL], 10)
     survivor = office.sender(office.harness.instance(), seed=2)
     await office.send(survivor)
     assert office.mail.attempts == 0, "the lease holds"
@@ -293,8 +294,8 @@ async def test_killed_after_the_claim_it_is_tried_again(office: Any) -> None:
 async def test_killed_behind_the_point_of_no_return_it_is_unknown(office: Any) -> None:
     await opened(office)
     dead = office.sender(seed=1)
-    for channel in Channel:
-        [outgoing] = (await dead.claim(channel, 10)).to_send
+    for channel in SENT_BY:
+        [outgoing] = (await dead.claim([channel], 10)).to_send
         assert await dead.begin_attempt(outgoing, dead.writer.write(outgoing, dead.random))
     office.wait(seconds=LEASE.total_seconds() + 1)
     await office.send(office.sender(seed=2))
@@ -312,7 +313,7 @@ async def test_killed_between_the_acceptance_and_our_commit_it_doubles_at_most_o
     office.harness.now = datetime.now(UTC) - timedelta(minutes=30)
     await opened(office, phone=None)
     dead = office.sender(seed=1)
-    [outgoing] = (await dead.claim(Channel.EMAIL, 10)).to_send
+    [outgoing] = (await dead.claim([Channel.EMAIL], 10)).to_send
     message = dead.writer.write(outgoing, dead.random)
     async with dead.channels[Channel.EMAIL].prepare(outgoing) as ready:
         assert await dead.begin_attempt(outgoing, message)
@@ -328,7 +329,7 @@ async def test_killed_between_the_acceptance_and_our_commit_it_doubles_at_most_o
 async def test_a_process_that_goes_on_after_its_lease_writes_nothing_and_sends_nothing(office: Any) -> None:
     await opened(office, phone=None)
     stalled, survivor = office.sender(seed=1), office.sender(seed=2)
-    [outgoing] = (await stalled.claim(Channel.EMAIL, 10)).to_send
+    [outgoing] = (await stalled.claim([Channel.EMAIL], 10)).to_send
     office.wait(seconds=LEASE.total_seconds() + 1)
     await office.send(survivor)
     office.wait(seconds=31)
@@ -369,10 +370,10 @@ async def test_a_database_that_is_away_is_waited_for_and_spoken_of_once(
     sender = office.sender()
     claim, faults = sender.claim, [ConnectionResetError()] * 20
 
-    async def failing(channel: Channel, rows_max: int) -> Any:
-        if faults and channel is Channel.EMAIL:
+    async def failing(lane: list[Channel], rows_max: int) -> Any:
+        if faults and Channel.EMAIL in lane:
             raise faults.pop()
-        return await claim(channel, rows_max)
+        return await claim(lane, rows_max)
 
     monkeypatch.setattr(sender, "claim", failing)
     with capture_logs() as logs:

@@ -1,23 +1,29 @@
 """The feed of deliveries: what became of each, attempt by attempt, without any address."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from chassis.http import LOADED, CurrentAccess, CursorPage, Page, Policy, Problem, Reader, Router
-from contracts.text import Id
+from chassis.http import LOADED, CurrentAccess, CursorPage, Page, Policy, Problem, Reader, Router, Work
+from contracts.text import Code, Id
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic.config import JsonDict
 from sqlalchemy import Row
 
-from notify.api.common import OPERATORS
-from notify.domain.delivery import Channel, State
+from notify.api.common import OPERATORS, Body
+from notify.domain.delivery import Channel, FollowUp, Role, State
+from notify.domain.places import entity_place, is_account, shown
+from notify.endings import insert_follow_ups
+from notify.repository import deliveries as deliveries_rows
 from notify.repository import feed
 from notify.repository.feed import Shown, Wanted
 
 router = Router(tags=["deliveries"])
+
+RESEND_VALID: Final = timedelta(hours=24)
 
 ATTEMPT_EXAMPLE: Final[JsonDict] = {
     "number": 1,
@@ -32,7 +38,13 @@ EXAMPLE: Final[JsonDict] = {
     "delivery_id": "5f0c7f6e-4a1a-5c1b-8f35-2f6a4d1b9a10",
     "account": "A-1001",
     "recipient": "p-17",
+    "entity": None,
     "channel": "sms",
+    "role": "first",
+    "family": "quota-low",
+    "rule": "quota-low",
+    "reminder": 0,
+    "carried_by": None,
     "kind": "quota-low-opened",
     "currency": "CNY",
     "episode_id": "E-2026-0042",
@@ -59,6 +71,17 @@ EXAMPLE: Final[JsonDict] = {
         }
     ],
 }
+
+
+class ResendBody(Body):
+    """Whose delivery it is: an account's, a reporting entity's, or with neither the company's."""
+
+    account: Id | None = None
+    entity: Id | None = None
+
+    @property
+    def place(self) -> str:
+        return self.account or entity_place(self.entity)
 
 
 class AttemptView(BaseModel):
@@ -97,10 +120,15 @@ class DeliveryView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     delivery_id: UUID
-    account: str
+    account: str | None
+    entity: str | None
     recipient: str
     channel: Channel
+    role: Role
+    family: str
     kind: str
+    rule: str | None
+    reminder: int
     currency: str | None
     episode_id: str | None
     event_source: str
@@ -114,6 +142,7 @@ class DeliveryView(BaseModel):
     due_at: datetime | None
     ended_at: datetime | None
     repeat_of: UUID | None
+    carried_by: UUID | None
     attempts: list[AttemptView]
     history: list[StepView]
     reports: list[ReportView]
@@ -135,17 +164,35 @@ async def deliveries(
     ] = None,
     episode_id: Annotated[Id | None, Query(examples=["E-2026-0042"])] = None,
     state: Annotated[State | None, Query()] = None,
+    reason: Annotated[Code | None, Query(examples=["quiet-hours"])] = None,
+    channel: Annotated[Channel | None, Query()] = None,
+    family: Annotated[Code | None, Query(examples=["quota-low"])] = None,
+    entity: Annotated[Id | None, Query(description="A reporting entity, instead of an account.")] = None,
+    created_from: Annotated[AwareDatetime | None, Query()] = None,
+    created_until: Annotated[AwareDatetime | None, Query()] = None,
 ) -> CursorPage[DeliveryView]:
     """Newest first; an account's user sees the deliveries of the own accounts."""
     if account is not None:
         await access.require(account)
-    accounts = access.accounts if account is None else {account}
+    places = access.accounts if account is None else {account}
+    if entity is not None:
+        await access.require(entity_place(entity))
+        places = {entity_place(entity)}
     wanted = Wanted(
-        accounts=accounts, recipient=recipient, event_id=event_id, episode_id=episode_id, state=state
+        accounts=places,
+        recipient=recipient,
+        event_id=event_id,
+        episode_id=episode_id,
+        state=state,
+        reason=reason,
+        channel=channel,
+        family=family,
+        created_from=created_from,
+        created_until=created_until,
     )
     before = page.after(datetime, UUID)
     found = await feed.newest_before(reader, wanted, (before[0], before[1]) if before else None, page.rows)
-    rows, following = page.page(found, key=lambda shown: (shown.delivery.created_at, str(shown.delivery.id)))
+    rows, following = page.page(found, key=lambda one: (one.delivery.created_at, str(one.delivery.id)))
     return CursorPage(items=[delivery_view(row) for row in rows], next=following)
 
 
@@ -155,20 +202,56 @@ async def deliveries(
     summary="One delivery",
 )
 async def delivery(account: Id, delivery_id: UUID, reader: Reader) -> DeliveryView:
-    shown = await feed.one(reader, account, delivery_id)
-    if shown is None:
+    found = await feed.one(reader, account, delivery_id)
+    if found is None:
         raise Problem.not_found()
-    return delivery_view(shown)
+    return delivery_view(found)
 
 
-def delivery_view(shown: Shown) -> DeliveryView:
-    row = shown.delivery
+class Resent(BaseModel):
+    """The delivery that says it once more."""
+
+    delivery_id: UUID
+    repeat_of: UUID
+
+
+@router.post(
+    "/deliveries/{delivery_id}/resend",
+    policy=Policy("delivery:resend", roles=OPERATORS),
+    status_code=202,
+    summary="Say it once more",
+)
+async def resend(delivery_id: UUID, body: ResendBody, work: Work) -> Resent:
+    """Sends what has ended once more to the same person, marked as a repeat, to the address as it is now."""
+    groups = await deliveries_rows.locked_groups(work.connection, {(body.place, delivery_id)})
+    if delivery_id not in groups:
+        raise Problem.not_found()
+    original = next(one.delivery for one in groups[delivery_id] if one.delivery.id == delivery_id)
+    if original.ended_at is None:
+        raise Problem.conflict("under-way", "This delivery has not ended yet.")
+    again = replace(original, expires_at=work.now + RESEND_VALID)
+    made = await insert_follow_ups(work, [FollowUp(again, original.channel, Role.RESEND)])
+    if not made:
+        detail = (
+            "It was sent once more already, its text is forgotten, or the person has no verified address."
+        )
+        raise Problem.conflict("not-resendable", detail)
+    return Resent(delivery_id=made.pop(), repeat_of=delivery_id)
+
+
+def delivery_view(found: Shown) -> DeliveryView:
+    row = found.delivery
     return DeliveryView(
         delivery_id=row.id,
-        account=row.account,
+        account=row.account if is_account(row.account) else None,
+        entity=None if is_account(row.account) else shown(row.account) or None,
         recipient=row.recipient,
         channel=Channel(row.channel),
+        role=Role(row.role),
+        family=row.family,
         kind=row.kind,
+        rule=row.rule,
+        reminder=row.reminder,
         currency=row.currency,
         episode_id=row.episode_id,
         event_source=row.event_source,
@@ -182,9 +265,10 @@ def delivery_view(shown: Shown) -> DeliveryView:
         due_at=row.due_at,
         ended_at=row.ended_at,
         repeat_of=row.repeat_of,
-        attempts=attempt_views(shown.history),
-        history=step_views(shown.history),
-        reports=[ReportView.model_validate(dict(report._mapping)) for report in shown.reports],
+        carried_by=row.carried_by,
+        attempts=attempt_views(found.history),
+        history=step_views(found.history),
+        reports=[ReportView.model_validate(dict(report._mapping)) for report in found.reports],
     )
 
 

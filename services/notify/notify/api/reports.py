@@ -15,7 +15,7 @@ from fastapi.responses import PlainTextResponse
 from chassis import Cause
 from notify.domain.answers import gateway_report, redacted
 from notify.domain.delivery import reported
-from notify.endings import conclude
+from notify.endings import Outcome, conclude
 from notify.repository import deliveries, reports
 
 PATH: Final = "/sms-reports/{token}"
@@ -55,10 +55,10 @@ async def record_report(context: HttpContext, token: str, status: int, reply: st
         if found is None:
             return False
         account, delivery_id, address = found
-        group = await deliveries.locked_group(work.connection, account, delivery_id)
+        groups = await deliveries.locked_groups(work.connection, {(account, delivery_id)})
         await reports.save(work.connection, account, delivery_id, status, redacted(reply, address), work.now)
-        locked = next(locked for locked in group if locked.delivery.id == delivery_id)
+        locked = next(one for one in groups[delivery_id] if one.delivery.id == delivery_id)
         change = reported(locked.delivery, gateway_report(status, reply))
         if change is not None:
-            await conclude(work, group, locked, change)
+            await conclude(work, groups, [Outcome(locked=locked, change=change)])
     return True

@@ -29,3 +29,7 @@ class ChannelPort(Protocol):
     def prepare(self, outgoing: Outgoing) -> AbstractAsyncContextManager[Ready]:
         """Everything that can be done before the message itself goes out; raises NotReady."""
         ...
+
+    async def close(self) -> None:
+        """Leaves the provider."""
+        ...

@@ -1,4 +1,4 @@
-"""E-mail by SMTP, always encrypted: one recipient per transaction, the dialogue step by step.
+"""E-mail by SMTP, always encrypted, over pooled connections: one recipient per transaction, step by step.
 
 aiosmtplib's `send()` would hide how far it got, and its defaults fall back to clear text; so the steps are taken
 one by one and the encryption is asked for explicitly.
@@ -6,6 +6,7 @@ one by one and the encryption is asked for explicitly.
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from notify.domain.outgoing import Outgoing
 from notify.settings import Settings
 
 QUIT_SECONDS_MAX: Final = 2.0
+REUSE_SECONDS_MAX: Final = 5.0
+IDLE_MAX: Final = 50
+IDLE_SECONDS_MAX: Final = 30.0
+MESSAGES_MAX: Final = 100
+"""Many servers close a connection after so many messages; it is left before."""
+CLOSING_CODE: Final = 421
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +57,58 @@ class MailServer:
 
 
 class SmtpChannel:
-    """Hands e-mails to a mail server, a connection for each."""
+    """Hands e-mails to a mail server, over connections that are kept for the next ones.
+
+    A kept connection that turns out to be closed costs nothing: the server has not been told of any message, and a
+    new one takes its place.
+    """
 
     def __init__(self, server: MailServer) -> None:
         self.server = server
+        self._idle: list[_Dialogue] = []
 
     @asynccontextmanager
     async def prepare(self, outgoing: Outgoing) -> AsyncIterator[Ready]:
-        """Connects, encrypts, logs in, and names sender and recipient; raises NotReady."""
-        dialogue = _Dialogue(self.server)
+        """Names sender and recipient on a kept or a new connection; raises NotReady."""
+        dialogue = await self._addressed(outgoing.address)
         try:
-            await dialogue.open(outgoing.address)
             yield dialogue
         finally:
-            await dialogue.close()
+            await self._give_back(dialogue)
+
+    async def _addressed(self, recipient: str) -> "_Dialogue":
+        while self._idle:
+            dialogue = self._idle.pop()
+            if dialogue.is_fresh and await dialogue.began_again():
+                await self._name(dialogue, recipient)
+                return dialogue
+            dialogue.drop()
+        dialogue = _Dialogue(self.server)
+        try:
+            await dialogue.open()
+        except BaseException:
+            dialogue.drop()
+            raise
+        await self._name(dialogue, recipient)
+        return dialogue
+
+    async def _name(self, dialogue: "_Dialogue", recipient: str) -> None:
+        try:
+            await dialogue.name(recipient)
+        except BaseException:
+            await self._give_back(dialogue)
+            raise
+
+    async def _give_back(self, dialogue: "_Dialogue") -> None:
+        """Keeps a connection whose transaction is over, or was refused step by step."""
+        if dialogue.is_usable and len(self._idle) < IDLE_MAX:
+            self._idle.append(dialogue)
+        else:
+            dialogue.drop()
+
+    async def close(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
 
 
 class _Dialogue:
@@ -72,6 +117,9 @@ class _Dialogue:
     def __init__(self, server: MailServer) -> None:
         self.server = server
         self.stage = Stage.CONNECT
+        self.is_in_step = False
+        self.messages = 0
+        self.used_at = time.monotonic()
         self.client = SMTP(
             hostname=server.host,
             port=server.port,
@@ -81,25 +129,54 @@ class _Dialogue:
             tls_context=server.tls,
         )
 
-    async def open(self, recipient: str) -> None:
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the connection has neither idled nor served for too long."""
+        return time.monotonic() - self.used_at < IDLE_SECONDS_MAX and self.messages < MESSAGES_MAX
+
+    @property
+    def is_usable(self) -> bool:
+        return self.is_in_step and self.is_fresh and self.client.is_connected
+
+    async def open(self) -> None:
+        """Connects, encrypts and logs in; raises NotReady."""
+        async with self._bounded():
+            await self.client.connect()
+            await self._encrypt()
+            if self.server.username:
+                self.stage = Stage.LOGIN
+                await self.client.login(self.server.username, self.server.password)
+        self.is_in_step = True
+
+    async def began_again(self) -> bool:
+        """Begins another transaction; False when the connection is of no use any more."""
+        self.is_in_step = False
+        try:
+            async with asyncio.timeout(REUSE_SECONDS_MAX):
+                await self.client.rset()
+        except (SMTPException, OSError, ValueError):
+            return False
+        self.is_in_step = True
+        return True
+
+    async def name(self, recipient: str) -> None:
+        """Names sender and recipient; raises NotReady."""
+        self.stage = Stage.SENDER
+        async with self._bounded():
+            await self.client.mail(self.server.sender)
+            self.stage = Stage.RECIPIENT
+            await self.client.rcpt(recipient)
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self.server.seconds_max):
-                await self._open(recipient)
+                yield
         except NotReady:
             raise
         except (SMTPException, OSError, ValueError) as error:
+            self.is_in_step = isinstance(error, SMTPResponseException) and error.code != CLOSING_CODE
             raise NotReady(self._meaning(error)) from error
-
-    async def _open(self, recipient: str) -> None:
-        await self.client.connect()
-        await self._encrypt()
-        if self.server.username:
-            self.stage = Stage.LOGIN
-            await self.client.login(self.server.username, self.server.password)
-        self.stage = Stage.SENDER
-        await self.client.mail(self.server.sender)
-        self.stage = Stage.RECIPIENT
-        await self.client.rcpt(recipient)
 
     async def _encrypt(self) -> None:
         self.stage = Stage.TLS
@@ -113,11 +190,16 @@ class _Dialogue:
     async def transmit(self, body: bytes) -> Answer:
         """DATA, the message and its answer; without a number in the answer nobody can tell."""
         self.stage = Stage.DATA
+        self.is_in_step = False
         try:
             async with asyncio.timeout(self.server.seconds_max):
                 code, text = await self.client.data(body)
         except (SMTPException, OSError) as error:
+            self.is_in_step = isinstance(error, SMTPResponseException) and error.code != CLOSING_CODE
             return self._meaning(error)
+        self.messages += 1
+        self.used_at = time.monotonic()
+        self.is_in_step = True
         return smtp_answer(Stage.DATA, code, text)
 
     def _meaning(self, error: Exception) -> Answer:
@@ -134,6 +216,10 @@ class _Dialogue:
         with suppress(SMTPException, OSError, TimeoutError):
             async with asyncio.timeout(QUIT_SECONDS_MAX):
                 await self.client.quit()
+        self.client.close()
+
+    def drop(self) -> None:
+        """Closes the connection without a word."""
         self.client.close()
 
 

@@ -30,13 +30,17 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A provider's answer. `reason` is stable, `text` its own words; `alarm` says that an operator must act."""
+    """A provider's answer. `reason` is stable, `text` its own words; `alarm` says that an operator must act.
+
+    `is_fault` says that the provider itself is unwell, whoever the recipient: its breaker counts these.
+    """
 
     verdict: Verdict
     reason: str
     code: int | None = None
     text: str = ""
     alarm: bool = False
+    is_fault: bool = False
 
 
 class ReportMeaning(StrEnum):
@@ -62,6 +66,8 @@ REFUSAL_REASONS: Final = {
     Stage.RECIPIENT: "recipient-refused",
     Stage.DATA: "message-refused",
 }
+OWN_STAGES: Final = frozenset({Stage.CONNECT, Stage.TLS, Stage.LOGIN, Stage.SENDER})
+"""Steps at which the server has not heard of any recipient yet."""
 AUTHORIZATION_CODES: Final = frozenset({530, 534, 535, 538})
 
 
@@ -70,23 +76,25 @@ def smtp_answer(stage: Stage, code: int, text: str) -> Answer:
     if stage is Stage.DATA and 200 <= code < 300:
         return Answer(Verdict.ACCEPTED, "accepted", code, text)
     if code in AUTHORIZATION_CODES:
-        return Answer(Verdict.PERMANENT, REFUSAL_REASONS[Stage.LOGIN], code, text, alarm=True)
+        return Answer(Verdict.PERMANENT, REFUSAL_REASONS[Stage.LOGIN], code, text, alarm=True, is_fault=True)
+    is_fault = stage in OWN_STAGES or code == 421
     if stage is Stage.TLS:
-        return Answer(Verdict.TRANSIENT, REFUSAL_REASONS[stage], code, text, alarm=True)
+        return Answer(Verdict.TRANSIENT, REFUSAL_REASONS[stage], code, text, alarm=True, is_fault=True)
     if 500 <= code < 600:
-        return Answer(Verdict.PERMANENT, REFUSAL_REASONS[stage], code, text, alarm=stage is Stage.SENDER)
-    return Answer(Verdict.TRANSIENT, "temporarily-refused", code, text)
+        alarm = stage is Stage.SENDER
+        return Answer(Verdict.PERMANENT, REFUSAL_REASONS[stage], code, text, alarm=alarm, is_fault=is_fault)
+    return Answer(Verdict.TRANSIENT, "temporarily-refused", code, text, is_fault=is_fault)
 
 
 def smtp_silence(stage: Stage, text: str) -> Answer:
     """No numeric answer: before DATA nothing was taken; from DATA on nobody can tell."""
     verdict = Verdict.UNCLEAR if stage is Stage.DATA else Verdict.TRANSIENT
-    return Answer(verdict, "no-answer", text=text)
+    return Answer(verdict, "no-answer", text=text, is_fault=True)
 
 
 def encryption_fault(reason: str, text: str) -> Answer:
     """No encrypted connection to be had. Nothing was sent, so it is tried again, slowly, and somebody is alarmed."""
-    return Answer(Verdict.TRANSIENT, reason, text=text, alarm=True)
+    return Answer(Verdict.TRANSIENT, reason, text=text, alarm=True, is_fault=True)
 
 
 def gateway_answer(status: int, body: str) -> Answer:
@@ -94,23 +102,48 @@ def gateway_answer(status: int, body: str) -> Answer:
     if 200 <= status < 300:
         return Answer(Verdict.ACCEPTED, "accepted", status, body)
     if status in (401, 403) and "routable" not in body.lower():
-        return Answer(Verdict.PERMANENT, "authorization-failed", status, body, alarm=True)
+        return Answer(Verdict.PERMANENT, "authorization-failed", status, body, alarm=True, is_fault=True)
     if status == 504:
-        return Answer(Verdict.UNCLEAR, "no-answer", status, body)
+        return Answer(Verdict.UNCLEAR, "no-answer", status, body, is_fault=True)
     if status in (408, 429) or status >= 500:
-        return Answer(Verdict.TRANSIENT, "temporarily-refused", status, body)
+        return Answer(Verdict.TRANSIENT, "temporarily-refused", status, body, is_fault=True)
     reason = "not-routable" if status == 403 else "request-refused"
     return Answer(Verdict.PERMANENT, reason, status, body, alarm=status != 403)
 
 
 def gateway_unreachable(text: str) -> Answer:
     """No connection was made, so the gateway has seen nothing."""
-    return Answer(Verdict.TRANSIENT, "unreachable", text=text)
+    return Answer(Verdict.TRANSIENT, "unreachable", text=text, is_fault=True)
 
 
 def gateway_silence(text: str) -> Answer:
     """The request went out, or some of it, and no answer came back."""
-    return Answer(Verdict.UNCLEAR, "no-answer", text=text)
+    return Answer(Verdict.UNCLEAR, "no-answer", text=text, is_fault=True)
+
+
+def webhook_answer(status: int, body: str) -> Answer:
+    """The meaning of a webhook's HTTP answer (Standard Webhooks): 2xx taken, 410 wants no more, 429 and 5xx later.
+
+    The id goes with every attempt and lets the receiver drop what it has, so that nothing here is unclear.
+    """
+    if 200 <= status < 300:
+        return Answer(Verdict.ACCEPTED, "accepted", status, body)
+    if status in (408, 425, 429) or status >= 500:
+        return Answer(Verdict.TRANSIENT, "temporarily-refused", status, body)
+    reason = "endpoint-gone" if status == 410 else "request-refused"
+    return Answer(Verdict.PERMANENT, reason, status, body)
+
+
+def webhook_silence(text: str) -> Answer:
+    """No answer: it is safe to ask again, for the receiver knows the id."""
+    return Answer(Verdict.TRANSIENT, "no-answer", text=text)
+
+
+def catalogue_answer(is_taken: bool) -> Answer:
+    """The meaning of Apprise's single word: its no may be a refusal, a silence, or a part that went out."""
+    if is_taken:
+        return Answer(Verdict.ACCEPTED, "accepted")
+    return Answer(Verdict.UNCLEAR, "refused-or-lost", is_fault=True)
 
 
 def gateway_report(status: int, reply: str) -> Report:

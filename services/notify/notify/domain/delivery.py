@@ -11,8 +11,33 @@ from notify.domain.answers import Answer, Report, ReportMeaning, Verdict
 
 
 class Channel(StrEnum):
+    """Ways to reach people; `apprise` is whatever else its catalogue has."""
+
     SMS = "sms"
     EMAIL = "email"
+    WEBHOOK = "webhook"
+    DINGTALK = "dingtalk"
+    WECOM = "wecom"
+    FEISHU = "feishu"
+    SLACK = "slack"
+    TWILIO = "twilio"
+    APPRISE = "apprise"
+
+
+CATALOGUE: Final = frozenset(
+    {Channel.DINGTALK, Channel.WECOM, Channel.FEISHU, Channel.SLACK, Channel.TWILIO, Channel.APPRISE}
+)
+"""Channels that Apprise serves; their address is an Apprise URL."""
+
+
+class Role(StrEnum):
+    """Why a delivery was made: at first, for one that did not arrive, or because somebody must hear of it now."""
+
+    FIRST = "first"
+    FALLBACK = "fallback"
+    REPEAT = "repeat"
+    RESEND = "resend"
+    ESCALATION = "escalation"
 
 
 class State(StrEnum):
@@ -66,8 +91,8 @@ FORWARD: Final[Mapping[State, frozenset[State]]] = {
 WAITING: Final = frozenset({State.ACCEPTED, State.HELD, State.SENDING})
 REPORTED_CHANNELS: Final = frozenset({Channel.SMS})
 """Channels whose provider reports what became of a message; elsewhere its acceptance is the end."""
-REPEATED_KINDS: Final = frozenset({"quota-low-opened", "quota-low-reminder", "quota-low-resolved"})
-"""Kinds that are sent once more when nobody can tell whether they reached anybody."""
+INSISTENT: Final = ("quota-low-", "payment-overdue-", "digest-quota-low-", "digest-payment-overdue-")
+"""Beginnings of kinds that are said once more when nobody can tell whether they reached anybody."""
 
 
 class BackwardStep(Exception):
@@ -102,6 +127,8 @@ class Delivery:
 
     `due_at` is when somebody must look at it again (attempt, lease, deadline); None once nothing is left to do.
     `phase` is None while no attempt is under way. `cancel_reason` asks an attempt under way to be the last.
+    `contact_place` is where the recipient belongs. `group_key` gathers it with others until it is due; `carried_by` is
+    the delivery that brings it along then, and whose fate it shares.
     """
 
     account: str
@@ -109,16 +136,25 @@ class Delivery:
     notice_id: UUID
     kind: str
     recipient: str
+    contact_place: str
     channel: Channel
     state: State
     expires_at: datetime
+    role: Role = Role.FIRST
+    fallback: tuple[Channel, ...] = ()
     reason: str | None = None
     attempts: int = 0
     phase: Phase | None = None
     due_at: datetime | None = None
     cancel_reason: str | None = None
     repeat_of: UUID | None = None
+    group_key: str | None = None
+    carried_by: UUID | None = None
     ended_at: datetime | None = None
+
+    @property
+    def is_insistent(self) -> bool:
+        return self.kind.startswith(INSISTENT)
 
     @property
     def succeeded(self) -> bool:
@@ -144,6 +180,8 @@ class Attempt:
 
 def woken(delivery: Delivery, now: datetime, jitter: float, limits: Limits) -> Attempt | Change:
     """What a delivery that is due needs: an attempt, or the end of something that took too long."""
+    if delivery.carried_by is not None:
+        return Change(State.UNKNOWN, "no-answer", ended=True)
     if delivery.phase is Phase.TRANSMITTING:
         return _unclear(delivery, now, "interrupted", limits)
     if delivery.phase is Phase.PREPARING:
@@ -189,39 +227,60 @@ def reported(delivery: Delivery, report: Report) -> Change | None:
 
 def cancelled(delivery: Delivery, reason: str) -> Change | None:
     """Stops what has not gone out; None when an attempt is under way (its end looks at `cancel_reason`) or past."""
-    if delivery.state in WAITING and delivery.phase is None:
+    is_free = delivery.phase is None and delivery.carried_by is None
+    if delivery.state in WAITING and is_free:
         return Change(State.SUPPRESSED, reason, ended=True)
     return None
 
 
-def follow_up(group: Sequence[Delivery], now: datetime) -> Delivery | None:
-    """The delivery to repeat, once all of a notice to one recipient have ended and none is known to have arrived.
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """What is sent because of a delivery that did not arrive: by another channel, or the same once more."""
 
-    Both channels are used from the start, so the other channel is the fallback already: as long as it succeeded or is
-    still under way, an unclear one is left as it is. Nothing is repeated twice, nor after it became stale.
+    original: Delivery
+    channel: Channel
+    role: Role
+
+
+def follow_up(group: Sequence[Delivery], reachable: frozenset[Channel], now: datetime) -> FollowUp | None:
+    """What a notice to one recipient still calls for when all its deliveries have ended and none has surely arrived.
+
+    `reachable` are the channels by which the recipient can be reached. What surely failed goes by the next fallback
+    channel; what may have arrived does so only for insistent kinds, and is said once more where there is none.
     """
-    if any(delivery.ended_at is None or delivery.succeeded or delivery.repeat_of for delivery in group):
+    if any(d.ended_at is None or d.succeeded or d.role in (Role.REPEAT, Role.RESEND) for d in group):
         return None
-    unclear = [delivery for delivery in group if delivery.state is State.UNKNOWN]
-    repeatable = [
-        d for d in unclear if d.kind in REPEATED_KINDS and not d.cancel_reason and now < d.expires_at
-    ]
-    return min(repeatable, key=lambda delivery: (delivery.channel, delivery.id), default=None)
+    used = {delivery.channel for delivery in group}
+    ended = sorted(
+        (d for d in group if not d.cancel_reason and now < d.expires_at), key=lambda d: (d.channel, d.id)
+    )
+    surely = [d for d in ended if d.state in (State.FAILED, State.UNDELIVERED)]
+    perhaps = [d for d in ended if d.state is State.UNKNOWN and d.is_insistent]
+    for delivery in (*surely, *perhaps):
+        for channel in delivery.fallback:
+            if channel in reachable and channel not in used:
+                return FollowUp(delivery, channel, Role.FALLBACK)
+    return FollowUp(perhaps[0], perhaps[0].channel, Role.REPEAT) if perhaps else None
 
 
-def repeated(original: Delivery, id: UUID, now: datetime) -> Delivery:
-    """The delivery that says once more what the original may or may not have said."""
+def followed(up: FollowUp, id: UUID, now: datetime) -> Delivery:
+    """The delivery that a follow-up makes."""
+    original = up.original
+    is_repeat = up.role in (Role.REPEAT, Role.RESEND)
     return Delivery(
         account=original.account,
         id=id,
         notice_id=original.notice_id,
         kind=original.kind,
         recipient=original.recipient,
-        channel=original.channel,
+        contact_place=original.contact_place,
+        channel=up.channel,
         state=State.ACCEPTED,
         expires_at=original.expires_at,
+        role=up.role,
+        fallback=tuple(channel for channel in original.fallback if channel is not up.channel),
         due_at=now,
-        repeat_of=original.id,
+        repeat_of=original.id if is_repeat else None,
     )
 
 

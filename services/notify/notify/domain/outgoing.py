@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from notify.domain.delivery import Delivery
+from notify.domain.delivery import Delivery, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +12,8 @@ class Outgoing:
     """A delivery with its address, the recipient's ways of reading, the notice's data and its stable ids.
 
     `lease` is the one that an attempt begins with now, `held_lease` the one that was found; `body` are the bytes of an
-    earlier attempt; `address_current` is False once the contact has another address.
+    earlier attempt; `address_current` is False once the contact has another address. `secret` signs what goes to a
+    webhook, `template` names another kind's texts, `reminder` counts notify's own repeats of a notice.
     """
 
     delivery: Delivery
@@ -30,8 +31,14 @@ class Outgoing:
     data: bytes
     occurred_at: datetime
     report_token: str
+    acknowledge_token: str | None
+    secret: str | None
+    family: str
+    event_type: str
+    template: str | None
+    reminder: int
     body: bytes | None
 
     @property
     def is_repeat(self) -> bool:
-        return self.delivery.repeat_of is not None
+        return self.delivery.role in (Role.REPEAT, Role.RESEND)

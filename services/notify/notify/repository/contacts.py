@@ -4,25 +4,39 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Row, delete, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notify.domain.delivery import Channel
-from notify.domain.planning import Address, Contact
+from notify.domain.people import Address, Contact, QuietHours
 from notify.tables import contact
 
 CONTACT: Final = """
-    c.account, c.person, c.name, c.language, c.time_zone, c.security, c.wants,
+    c.account, c.person, c.name, c.language, c.time_zone, c.security, c.wants, c.wants_of_members, c.roles,
+    c.preferences, c.quiet_begins, c.quiet_ends,
     coalesce(array_agg(array[k.channel, k.address, cast(k.verified_at is not null as text)])
                  filter (where k.channel is not null), '{}') as addresses
 """
 WITH_ADDRESSES: Final = "contact c left join contact_address k using (account, person)"
 
-BY_ACCOUNT: Final = text(
+AT_PLACES: Final = text(
     f"""
     select {CONTACT} from {WITH_ADDRESSES}
-    where c.account = any(cast(:accounts as text[])) and (c.security or c.wants <> '{{}}')
+    where c.account = any(cast(:places as text[]))
+       or (c.person = any(cast(:persons as text[])) and position(' ' in c.account) > 0)
     group by c.account, c.person
+    order by c.account, c.person
+    """
+)
+"""People of the places, and those named among the company's own: an account cannot put anybody among them."""
+
+OF_PERSON: Final = text(
+    f"""
+    select {CONTACT} from {WITH_ADDRESSES}
+    where c.person = :person
+    group by c.account, c.person
+    order by c.account
     """
 )
 
@@ -53,11 +67,16 @@ YIELD_SECURITY: Final = text(
 
 SAVE: Final = text(
     """
-    insert into contact (account, person, name, language, time_zone, security, wants, changed_at)
-    values (:account, :person, :name, :language, :time_zone, :security, cast(:wants as text[]), :now)
+    insert into contact (account, person, name, language, time_zone, security, wants, wants_of_members, roles,
+                         preferences, quiet_begins, quiet_ends, changed_at)
+    values (:account, :person, :name, :language, :time_zone, :security, cast(:wants as text[]),
+            cast(:wants_of_members as text[]), cast(:roles as text[]), cast(:preferences as jsonb),
+            :quiet_begins, :quiet_ends, :now)
     on conflict (account, person) do update
     set name = excluded.name, language = excluded.language, time_zone = excluded.time_zone,
-        security = excluded.security, wants = excluded.wants, changed_at = excluded.changed_at
+        security = excluded.security, wants = excluded.wants, wants_of_members = excluded.wants_of_members,
+        roles = excluded.roles, preferences = excluded.preferences, quiet_begins = excluded.quiet_begins,
+        quiet_ends = excluded.quiet_ends, changed_at = excluded.changed_at
     returning xmax = 0 as created
     """
 )
@@ -71,11 +90,12 @@ DROP_ADDRESSES: Final = text(
 
 SAVE_ADDRESSES: Final = text(
     """
-    insert into contact_address (account, person, channel, address, changed_at)
-    select :account, :person, channel, address, :now
-    from unnest(cast(:channels as text[]), cast(:addresses as text[])) as a (channel, address)
+    insert into contact_address (account, person, channel, address, secret, changed_at)
+    select :account, :person, channel, address, secret, :now
+    from unnest(cast(:channels as text[]), cast(:addresses as text[]), cast(:secrets as text[]))
+        as a (channel, address, secret)
     on conflict (account, person, channel) do update
-    set address = excluded.address, verified_at = null, changed_at = excluded.changed_at
+    set address = excluded.address, secret = excluded.secret, verified_at = null, changed_at = excluded.changed_at
     where contact_address.address <> excluded.address
     """
 )
@@ -88,13 +108,20 @@ MARK_VERIFIED: Final = text(
 )
 
 
-async def by_account(connection: AsyncConnection, accounts: Collection[str]) -> dict[str, list[Contact]]:
-    """The people of each account who are told anything at all."""
-    rows = await connection.execute(BY_ACCOUNT, {"accounts": sorted(accounts)})
+async def at_places(
+    connection: AsyncConnection, places: Collection[str], persons: Collection[str] = ()
+) -> dict[str, list[Contact]]:
+    """The people of each place, and the company's own who are named."""
+    rows = await connection.execute(AT_PLACES, {"places": sorted(places), "persons": sorted(persons)})
     found: dict[str, list[Contact]] = {}
     for row in rows:
         found.setdefault(row.account, []).append(_contact(row))
     return found
+
+
+async def of_person(connection: AsyncConnection, person: str) -> list[Contact]:
+    """All entries of one person, wherever they are."""
+    return [_contact(row) for row in await connection.execute(OF_PERSON, {"person": person})]
 
 
 async def after(connection: AsyncConnection, account: str, person: str, rows_max: int) -> list[Contact]:
@@ -109,7 +136,12 @@ async def one(connection: AsyncConnection, account: str, person: str) -> Contact
     return _contact(row) if row else None
 
 
-async def save(connection: AsyncConnection, saved: Contact, now: datetime) -> bool:
+async def save(
+    connection: AsyncConnection,
+    saved: Contact,
+    now: datetime,
+    secrets: Mapping[Channel, str] | None = None,
+) -> bool:
     """Stores a person with all addresses; returns whether the person is new.
 
     An address that has changed is not verified any more. The caller holds the account's lock, under which the flag
@@ -124,6 +156,11 @@ async def save(connection: AsyncConnection, saved: Contact, now: datetime) -> bo
         "time_zone": saved.time_zone,
         "security": saved.security,
         "wants": sorted(saved.wants),
+        "wants_of_members": sorted(saved.wants_of_members),
+        "roles": sorted(saved.roles),
+        "preferences": orjson.dumps(saved.preferences).decode(),
+        "quiet_begins": saved.quiet.begins if saved.quiet else None,
+        "quiet_ends": saved.quiet.ends if saved.quiet else None,
     }
     rows = await connection.execute(SAVE, {**key, **values})
     channels = list(saved.addresses)
@@ -131,8 +168,21 @@ async def save(connection: AsyncConnection, saved: Contact, now: datetime) -> bo
         DROP_ADDRESSES, {"account": saved.account, "person": saved.person, "channels": channels}
     )
     addresses = [address.value for address in saved.addresses.values()]
-    await connection.execute(SAVE_ADDRESSES, {**key, "channels": channels, "addresses": addresses})
+    signing = [(secrets or {}).get(channel) for channel in channels]
+    await connection.execute(
+        SAVE_ADDRESSES, {**key, "channels": channels, "addresses": addresses, "secrets": signing}
+    )
     return bool(rows.scalar_one())
+
+
+async def secret(connection: AsyncConnection, account: str, person: str, channel: Channel) -> str | None:
+    """What messages to this address are signed with."""
+    statement = text(
+        "select secret from contact_address where (account, person, channel) = (:account, :person, :channel)"
+    )
+    parameters = {"account": account, "person": person, "channel": channel}
+    found: str | None = (await connection.execute(statement, parameters)).scalar_one_or_none()
+    return found
 
 
 async def remove(connection: AsyncConnection, account: str, person: str) -> bool:
@@ -158,6 +208,13 @@ def _contact(row: Row[Any]) -> Contact:
         time_zone=row.time_zone,
         security=row.security,
         wants=frozenset(row.wants),
+        wants_of_members=frozenset(row.wants_of_members),
+        roles=frozenset(row.roles),
+        preferences={
+            family: tuple(Channel(channel) for channel in channels)
+            for family, channels in row.preferences.items()
+        },
+        quiet=QuietHours(row.quiet_begins, row.quiet_ends) if row.quiet_begins else None,
         addresses=_addresses(row.addresses),
     )
 

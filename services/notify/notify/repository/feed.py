@@ -38,13 +38,19 @@ COLUMNS: Final = (
     delivery.c.id,
     delivery.c.kind,
     delivery.c.recipient,
+    delivery.c.contact_place,
     delivery.c.channel,
+    delivery.c.role,
     delivery.c.state,
     delivery.c.reason,
     delivery.c.attempts,
     delivery.c.due_at,
     delivery.c.expires_at,
     delivery.c.repeat_of,
+    delivery.c.carried_by,
+    notice.c.family,
+    notice.c.rule,
+    notice.c.reminder,
     delivery.c.created_at,
     delivery.c.ended_at,
     notice.c.currency,
@@ -65,6 +71,11 @@ class Wanted:
     event_id: str | None = None
     episode_id: str | None = None
     state: str | None = None
+    reason: str | None = None
+    channel: str | None = None
+    family: str | None = None
+    created_from: datetime | None = None
+    created_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +119,15 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         notice.c.event_id: wanted.event_id,
         notice.c.episode_id: wanted.episode_id,
         delivery.c.state: wanted.state,
+        delivery.c.reason: wanted.reason,
+        delivery.c.channel: wanted.channel,
+        notice.c.family: wanted.family,
     }
     conditions.extend(column == value for column, value in columns.items() if value is not None)
+    if wanted.created_from is not None:
+        conditions.append(delivery.c.created_at >= wanted.created_from)
+    if wanted.created_until is not None:
+        conditions.append(delivery.c.created_at < wanted.created_until)
     return conditions
 
 

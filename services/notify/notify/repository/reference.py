@@ -1,6 +1,6 @@
 """What notify keeps of master data and relationships."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -44,6 +44,16 @@ SAVE_RELATIONSHIPS: Final = text(
     where relationship.relationship_version < excluded.relationship_version
     """
 )
+
+MANAGERS: Final = text(
+    """
+    select distinct member_account, management_account from relationship
+    where member_account = any(cast(:accounts as text[])) and state = 'active' and may_view_finances
+    order by member_account, management_account
+    """
+)
+
+NAMES: Final = text("select account, name from account where account = any(cast(:accounts as text[]))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +111,17 @@ async def account_name(connection: AsyncConnection, account: str) -> tuple[int, 
     statement = text("select version, name from account where account = :account")
     row = (await connection.execute(statement, {"account": account})).one()
     return row.version, row.name
+
+
+async def managers(connection: AsyncConnection, accounts: Collection[str]) -> dict[str, list[str]]:
+    """The accounts that manage each account and may see its finances."""
+    found: dict[str, list[str]] = {}
+    for row in await connection.execute(MANAGERS, {"accounts": sorted(accounts)}):
+        found.setdefault(row.member_account, []).append(row.management_account)
+    return found
+
+
+async def names(connection: AsyncConnection, accounts: Collection[str]) -> dict[str, str]:
+    """The names of accounts, as far as they are known."""
+    rows = await connection.execute(NAMES, {"accounts": sorted(accounts)})
+    return {row.account: row.name for row in rows if row.name}

@@ -36,7 +36,7 @@ INSERT: Final = text(
 
 SET_CODE: Final = text(
     """
-    update verification set salt = :salt, hash = :hash, sent_at = :now, tries = 0
+    update verification set salt = :salt, hash = :hash, link_hash = :link_hash, sent_at = :now, tries = 0
     where account = :account and id = :id and verified_at is null
     """
 )
@@ -51,11 +51,23 @@ LATEST: Final = text(
     """
 )
 
+BY_LINK: Final = text(
+    """
+    select v.account, v.id, v.person, v.channel, v.address, v.sent_at from verification v
+    where v.link_hash = :link_hash
+      and v.id = (select id from verification
+                  where (account, person, channel) = (v.account, v.person, v.channel)
+                  order by requested_at desc, id desc limit 1)
+    for update
+    """
+)
+
 COUNT_TRY: Final = text(
     """
     update verification
     set tries = tries + 1, verified_at = case when :verified then cast(:now as timestamptz) end,
-        hash = case when :verified then null else hash end
+        hash = case when :verified then null else hash end,
+        link_hash = case when :verified then null else link_hash end
     where account = :account and id = :id
     """
 )
@@ -95,10 +107,22 @@ async def insert(connection: AsyncConnection, asked: Verification, now: datetime
 
 
 async def set_code(
-    connection: AsyncConnection, account: str, id: UUID, code: HashedCode, now: datetime
+    connection: AsyncConnection,
+    account: str,
+    id: UUID,
+    code: HashedCode,
+    link_hash: bytes | None,
+    now: datetime,
 ) -> None:
-    """Keeps the hash of the code that is about to be sent; an earlier one is worth nothing from now on."""
-    parameters = {"account": account, "id": id, "salt": code.salt, "hash": code.hash, "now": now}
+    """Keeps the hashes of the code and the link about to be sent; earlier ones are worth nothing from now on."""
+    parameters = {
+        "account": account,
+        "id": id,
+        "salt": code.salt,
+        "hash": code.hash,
+        "link_hash": link_hash,
+        "now": now,
+    }
     await connection.execute(SET_CODE, parameters)
 
 
@@ -118,3 +142,16 @@ async def count_try(
     connection: AsyncConnection, account: str, id: UUID, verified: bool, now: datetime
 ) -> None:
     await connection.execute(COUNT_TRY, {"account": account, "id": id, "verified": verified, "now": now})
+
+
+async def locked_by_link(
+    connection: AsyncConnection, link_hash: bytes
+) -> tuple[Verification, datetime] | None:
+    """The verification whose link this is and when it was sent; only the last one that was asked for counts."""
+    row = (await connection.execute(BY_LINK, {"link_hash": link_hash})).one_or_none()
+    if row is None:
+        return None
+    asked = Verification(
+        account=row.account, id=row.id, person=row.person, channel=Channel(row.channel), address=row.address
+    )
+    return asked, row.sent_at

@@ -42,17 +42,24 @@ DDL = (
         time_zone text not null,
         security boolean not null,
         wants text[] not null,
+        wants_of_members text[] not null,
+        roles text[] not null,
+        preferences jsonb not null,
+        quiet_begins time,
+        quiet_ends time,
         changed_at timestamptz not null,
         primary key (account, person)
     )
     """,
     "create unique index contact_security on contact (account) where security",
+    "create index contact_person on contact (person)",
     """
     create table contact_address (
         account text not null,
         person text not null,
-        channel text not null check (channel in ('sms', 'email')),
+        channel text not null,
         address text not null,
+        secret text,
         verified_at timestamptz,
         changed_at timestamptz not null,
         primary key (account, person, channel),
@@ -71,27 +78,34 @@ DDL = (
         hash bytea,
         sent_at timestamptz,
         tries integer not null check (tries >= 0),
+        link_hash bytea,
         verified_at timestamptz,
         primary key (account, id)
     )
     """,
+    "create index verification_link on verification (link_hash) where link_hash is not null",
     "create index verification_contact on verification (account, person, channel, requested_at)",
     "create index verification_address on verification (address, requested_at)",
     "create index verification_requested_at on verification (requested_at)",
     """
     create table episode (
         account text not null,
+        family text not null,
         currency text not null,
         episode_id text not null,
         step integer not null,
+        ended_at timestamptz,
+        acknowledged_at timestamptz,
+        acknowledged_by text,
         changed_at timestamptz not null,
-        primary key (account, currency, episode_id)
+        primary key (account, family, currency, episode_id)
     )
     """,
     """
     create table notice (
         account text not null,
         id uuid not null,
+        family text not null,
         kind text not null,
         business_key text not null,
         currency text,
@@ -100,6 +114,10 @@ DDL = (
         event_id text not null,
         event_type text not null,
         data bytea not null,
+        rule text,
+        template text,
+        reminder integer not null,
+        about text,
         occurred_at timestamptz not null,
         expires_at timestamptz not null,
         received_at timestamptz not null,
@@ -118,7 +136,10 @@ DDL = (
         notice_id uuid not null,
         kind text not null,
         recipient text not null,
-        channel text not null check (channel in ('sms', 'email')),
+        contact_place text not null,
+        channel text not null,
+        role text not null check (role in ('first', 'fallback', 'repeat', 'resend', 'escalation')),
+        fallback text[] not null,
         state text not null check (state in ('accepted', 'held', 'sending', 'sent', 'delivered', 'undelivered',
                                              'failed', 'expired', 'suppressed', 'unknown')),
         reason text,
@@ -129,16 +150,22 @@ DDL = (
         expires_at timestamptz not null,
         cancel_reason text,
         repeat_of uuid,
+        group_key text,
+        carried_by uuid,
         steps integer not null check (steps >= 1),
         created_at timestamptz not null,
         ended_at timestamptz,
         status_event_id text,
         primary key (account, id),
         foreign key (account, notice_id) references notice,
-        constraint delivery_once unique nulls not distinct (account, notice_id, recipient, channel, repeat_of)
+        constraint delivery_once
+            unique nulls not distinct (account, notice_id, contact_place, recipient, channel, repeat_of)
     ) with (fillfactor = 70)
     """,
     "create index delivery_due on delivery (channel, due_at) where due_at is not null",
+    "create index delivery_group on delivery (group_key) where group_key is not null and due_at is not null",
+    "create index delivery_carried on delivery (carried_by) where carried_by is not null",
+    "create index delivery_ended on delivery (ended_at) where ended_at is not null",
     "create index delivery_account_feed on delivery (account, created_at desc, id desc)",
     "create index delivery_feed on delivery (created_at desc, id desc)",
     "create index delivery_recipient on delivery (recipient, created_at desc, id desc)",
@@ -151,10 +178,12 @@ DDL = (
         language text not null,
         time_zone text not null,
         report_token text not null,
+        acknowledge_token text,
         body bytea,
         primary key (account, delivery_id),
         foreign key (account, delivery_id) references delivery,
-        constraint delivery_report_token unique (report_token)
+        constraint delivery_report_token unique (report_token),
+        constraint delivery_acknowledge_token unique (acknowledge_token)
     )
     """,
     """
