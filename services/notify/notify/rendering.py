@@ -34,6 +34,7 @@ TABLE: Final = "\x02"
 """Stands for the table while a text is rendered: no data can contain it, for data is inert."""
 COMMON: Final = frozenset({"name", "table", "language"})
 LINE_BYTES: Final = 76
+ONE_LINE: Final = SMTP.clone(max_line_length=998)
 
 
 class NotRenderable(Exception):
@@ -204,8 +205,13 @@ def mail_bytes(content: Composed, letter: Letter, language: str) -> bytes:
     headers["Content-Type"] = f'multipart/alternative; boundary="{boundary}"'
     parts = [_part("plain", content.text), _part("html", content.html)]
     body = b"".join(b"--" + boundary.encode() + b"\r\n" + part for part in parts)
-    head = b"".join(SMTP.fold_binary(name, value) for name, value in headers.raw_items())
+    head = b"".join(_folded(name, value) for name, value in headers.raw_items())
     return head + b"\r\n" + body + b"--" + boundary.encode() + b"--\r\n"
+
+
+def _folded(name: str, value: str) -> bytes:
+    """A header; one of ASCII stays in one line, for folding right behind the name leaves a blank in front of it."""
+    return (ONE_LINE if str(value).isascii() else SMTP).fold_binary(name, value)
 
 
 def _part(subtype: str, text: str) -> bytes:

@@ -87,15 +87,17 @@ class Office:
     def sender(self, context: ServiceContext | None = None, *, seed: int = 1, **changes: Any) -> Sender:
         """A sender on this database; `context` is another instance of the service."""
         options: dict[str, Any] = {"at_once_max": 8, "poll_seconds": 0.05, "limits": Limits(), **changes}
+        further = {Channel.WEBHOOK: options.get("hooks"), Channel.APPRISE: options.get("catalogue")}
         return Sender(
             context or self.harness.context,
-            self.channels(),
+            {**self.channels(), **{channel: port for channel, port in further.items() if port}},
             Writer(SENDER),
             options["limits"],
             instance=f"test-{seed}",
             at_once_max=options["at_once_max"],
             poll_seconds=options["poll_seconds"],
             random=Random(seed),
+            rates=options.get("rates"),
         )
 
     async def send(self, sender: Sender | None = None) -> None:

@@ -25,7 +25,7 @@ NO_SPELL = Spell()
 PHONE = Address("+8613800138000", verified=True)
 MAIL = Address("li@example.com", verified=True)
 UNPROVEN = Address("+8613800138001", verified=False)
-BOTH = {"sms": PHONE, "email": MAIL}
+BOTH: dict[str, Any] = {"sms": PHONE, "email": MAIL}
 
 
 def contact(person: str, place: str = "A-1", *, wants: tuple[str, ...] = (), **values: Any) -> Contact:
