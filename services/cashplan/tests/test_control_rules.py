@@ -48,7 +48,9 @@ class World:
 
     def slot(self, item: str, day: date, fields: str = "", **slot: str) -> Slot:
         leaf = self.systems[0].filing_types[0].scheme.leaf(day)
-        found = {"system": "S", "entity": "A", "currency": "CNY", "members": "settlement=transfer", **slot}
+        if item == "expenses":
+            slot = {"members": "settlement=transfer", **slot}
+        found = {"system": "S", "entity": "A", "currency": "CNY", "members": "", **slot}
         return Slot(filing_type="month-plan", item=item, period=leaf.code, fields=fields, **found)
 
     def cell(self, item: str, day: date, fields: str = "", **slot: str) -> tuple[int, int, int]:

@@ -1,7 +1,35 @@
-"""What treasury people ask and enter over HTTP."""
+"""What treasury people and planners ask and enter over HTTP."""
 
 from typing import Final
 
-from cashplan.api import accounts, organisations, pool, position
+from cashplan.api import (
+    accounts,
+    adjustments,
+    analysis,
+    collecting,
+    control,
+    filings,
+    organisations,
+    pool,
+    position,
+    rollups,
+    rounds,
+    systems,
+    todos,
+)
 
-ROUTERS: Final = (pool.router, position.router, accounts.router, organisations.router)
+ROUTERS: Final = (
+    systems.router,
+    rounds.router,
+    filings.router,
+    rollups.router,
+    adjustments.router,
+    control.router,
+    analysis.router,
+    collecting.router,
+    pool.router,
+    position.router,
+    accounts.router,
+    organisations.router,
+    todos.router,
+)

@@ -35,7 +35,7 @@ ITEM_EXAMPLE: Final[JsonDict] = {
 }
 
 
-class Item(BaseModel):
+class PoolItemView(BaseModel):
     """What one document still brings or takes: `amount` = `document_amount` - `settled`; 0 is closed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [ITEM_EXAMPLE]})
@@ -74,7 +74,7 @@ class ItemStep(BaseModel):
         }
     )
 
-    item: Item
+    item: PoolItemView
     operation: str
     outcome: str
     event_id: str
@@ -107,7 +107,7 @@ def item_filter(
 @router.get("/pool-items", policy=Policy("pool-item:read", roles=READERS), summary="Items of the pool")
 async def pool_items(
     chosen: Annotated[ItemFilter, Depends(item_filter)], page: Page, reader: Reader
-) -> CursorPage[Item]:
+) -> CursorPage[PoolItemView]:
     """By entity and currency, open before closed, then by due date."""
     after = page.after(str, str, bool, date, str, str, str)
     found = await pool_rows.items_after(reader, chosen, after, page.rows)
@@ -131,12 +131,12 @@ async def pool_item_history(
     )
     if not found and after is None:
         raise Problem.not_found(f"No order {order_id} of {source} has been decided.")
-    steps, following = page.page(found, lambda step: (step[0].item.version,))
+    steps, following = page.page(found, lambda step: (step[0].item.step,))
     return CursorPage(items=[step_view(*step) for step in steps], next=following)
 
 
-def item_view(item: PoolItem) -> Item:
-    return Item(
+def item_view(item: PoolItem) -> PoolItemView:
+    return PoolItemView(
         document_type=item.key.document_type,
         source=item.key.source,
         document_id=item.key.document_id,

@@ -212,10 +212,12 @@ class Controller:
         states: Mapping[DocumentKey, DocumentState],
         book: Book,
         waived: frozenset[str] = frozenset(),
+        stored: Mapping[DocumentKey, Holdings] | None = None,
     ) -> PlanDecision:
         """Checks and, unless refused, occupies in the book. A fact or a reversal is never refused.
 
-        `waived` names the policies that a special approval has set aside.
+        `waived` names the policies that a special approval has set aside; `stored` is what documents hold by the
+        books, which counts where the system was set up otherwise when they were posted.
         """
         states_after = self._states_after(posted, states)
         return self.settle(
@@ -224,6 +226,7 @@ class Controller:
             book,
             posted=posted,
             waived=waived,
+            stored=stored,
         )
 
     def settle(
@@ -234,10 +237,11 @@ class Controller:
         *,
         posted: Posted,
         waived: frozenset[str] = frozenset(),
+        stored: Mapping[DocumentKey, Holdings] | None = None,
     ) -> PlanDecision:
         """The decision on going from one set of states to another."""
         states_after = {key: self._with_rates(state) for key, state in states_after.items()}
-        changes, holdings, unmapped, first_days = self._changes(before, states_after)
+        changes, holdings, unmapped, first_days = self._changes(before, states_after, book, stored)
         is_forced = posted.stance == "fact" or posted.operation in ("recall", "un-audit", "cancel")
         book.add(changes, first_days)
         findings = _Judge(self, book, posted.key.document_type, waived).findings(changes, first_days)
@@ -285,14 +289,18 @@ class Controller:
         return state if rates == state.rates else replace(state, rates=rates)
 
     def _changes(
-        self, before: Mapping[DocumentKey, DocumentState], states_after: Mapping[DocumentKey, DocumentState]
+        self,
+        before: Mapping[DocumentKey, DocumentState],
+        states_after: Mapping[DocumentKey, DocumentState],
+        book: Book,
+        stored: Mapping[DocumentKey, Holdings] | None,
     ) -> tuple[dict[Slot, Held], dict[DocumentKey, Holdings], list[Unmapped], dict[Slot, date]]:
         changes: dict[Slot, Held] = {}
         holdings: dict[DocumentKey, Holdings] = {}
         unmapped: list[Unmapped] = []
         first_days: dict[Slot, date] = {}
         for key, state in states_after.items():
-            held_before, _, days_before = self.holdings(before[key])
+            held_before, days_before = self._held_before(before[key], book, stored)
             held, missing, days = self.holdings(state)
             first_days |= days_before | days
             unmapped += missing
@@ -306,6 +314,15 @@ class Controller:
             unmapped,
             first_days,
         )
+
+    def _held_before(
+        self, state: DocumentState, book: Book, stored: Mapping[DocumentKey, Holdings] | None
+    ) -> tuple[Holdings, dict[Slot, date]]:
+        if stored is None:
+            held, _, days = self.holdings(state)
+            return held, days
+        kept = stored.get(state.key, {})
+        return kept, {slot: book.cells[slot].first_day for slot in kept}
 
 
 def _flagged(finding: PlanFinding) -> PlanFinding:
@@ -387,7 +404,7 @@ class _Reading:
         if ENTITY not in members or ITEM not in members:
             return {}
         period = self._period(system, filing_type, line, is_actual)
-        dimensions = system.plan_dimensions.get(filing_type.id, ())
+        dimensions = system.plan_dimensions(filing_type.id, members[ENTITY], members[ITEM])
         slot = Slot(
             system=system.id,
             filing_type=filing_type.id,
@@ -398,7 +415,7 @@ class _Reading:
             members=members_text({name: members[name] for name in dimensions if name in members}),
         )
         slots = {slot: period.first_day}
-        names = system.control_fields.get(filing_type.id, ())
+        names = system.control_fields(filing_type.id, members[ITEM])
         if names:
             fields = {name: value for name in names if (value := _field(system, name, line))}
             slots[slot._replace(fields=members_text(fields) or "-")] = period.first_day
@@ -543,6 +560,8 @@ class _Judge:
     def _scopes(self, system: PlanningSystem, changes: Mapping[Slot, Held]) -> dict[_Scope, list[Slot]]:
         scopes: dict[_Scope, list[Slot]] = defaultdict(list)
         for slot in sorted(changes):
+            if slot.item not in system.item_by_id or slot.entity not in system.entity_by_id:
+                continue
             policy = policy_for(system, slot.filing_type, slot.entity, slot.item, self.document_type)
             if policy is None or policy.enforcement == "none":
                 continue

@@ -1,7 +1,7 @@
 """Filings: what is entered, whether it fits, its versions and their differences."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final, Literal, NamedTuple
 
@@ -41,17 +41,26 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What people entered in a filing; everything else is computed from it."""
+    """What people entered in a filing; everything else is computed from it.
+
+    `sources` names the pool items behind a cell that was filled from the pool; `formulas` are those that people
+    wrote into a cell of the exported workbook, kept for the next export while its amount stays.
+    """
 
     cells: Values = field(default_factory=dict)
     details: Mapping[str, Sequence[DetailRow]] = field(default_factory=dict)
     remarks: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    sources: Mapping[tuple[str, CellKey], Sequence[str]] = field(default_factory=dict)
+    formulas: Mapping[tuple[str, CellKey], str] = field(default_factory=dict)
 
     def with_cells(self, changed: Mapping[tuple[str, CellKey], int | None]) -> "Content":
         """Amounts set, or taken away where None."""
         cells = {place: amount for place, amount in self.cells.items() if place not in changed}
         cells.update({place: amount for place, amount in changed.items() if amount is not None})
-        return Content(cells=cells, details=self.details, remarks=self.remarks)
+        gone = {place for place in changed if self.cells.get(place) != cells.get(place)}
+        kept = {place: text for place, text in self.formulas.items() if place not in gone}
+        sources = {place: keys for place, keys in self.sources.items() if place not in gone}
+        return replace(self, cells=cells, formulas=kept, sources=sources)
 
 
 def cell_findings(grid: Grid, changed: Mapping[tuple[str, CellKey], int | None]) -> list[Finding]:

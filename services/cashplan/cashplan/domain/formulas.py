@@ -65,17 +65,25 @@ def names_in(formula: str, table: str) -> frozenset[str]:
     return frozenset(reference.name for reference in references_of(formula) if reference.table == table)
 
 
-def computing_order(formulas: Mapping[str, str], known: Iterable[str], table: str = "item") -> list[str]:
-    """The owners of formulas, each behind those it needs. Errors: FormulaCycle, FormulaUnknownName."""
+def computing_order(
+    formulas: Mapping[str, str],
+    known: Iterable[str],
+    sums: Mapping[str, Sequence[str]] | None = None,
+    table: str = "item",
+) -> list[str]:
+    """The owners of formulas and of sums over others, each behind those it needs.
+
+    Errors: FormulaCycle, FormulaUnknownName.
+    """
     names = set(known)
-    needs: dict[str, frozenset[str]] = {}
+    needs: dict[str, frozenset[str]] = {owner: frozenset(below) for owner, below in (sums or {}).items()}
     for owner, formula in formulas.items():
         needs[owner] = names_in(formula, table)
         for name in sorted(needs[owner] - names):
             raise FormulaUnknownName(owner, table, name)
     try:
         order = TopologicalSorter({owner: sorted(needed) for owner, needed in needs.items()}).static_order()
-        return [owner for owner in order if owner in formulas]
+        return [owner for owner in order if owner in needs]
     except CycleError as error:
         raise FormulaCycle(list(reversed(error.args[1]))) from None
 

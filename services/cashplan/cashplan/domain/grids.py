@@ -20,7 +20,7 @@ from cashplan.domain.trees import Tree
 CELLS_MAX: Final = 60_000
 DETAIL_ROWS_MAX: Final = 100_000
 
-CellSource = Literal["entered", "fetched", "formula", "linked", "sum"]
+CellSource = Literal["entered", "fetched", "formula", "counted-formula", "linked", "sum"]
 
 
 class GridError(ValueError):
@@ -96,7 +96,7 @@ class GridSheet:
             for row, line in zip(self.rows, self.cells, strict=True)
             if row.id not in extended
             for cell in line
-            if cell.source in ("entered", "fetched", "linked")
+            if cell.source in ("entered", "fetched", "linked", "counted-formula")
         ]
 
 
@@ -300,8 +300,10 @@ def _source(
         return "sum"
     if row.link is not None:
         return "linked"
-    if item is not None and item.source != "entered":
-        return "formula" if item.source == "formula" else "fetched"
+    if item is not None and item.source == "fetched":
+        return "fetched"
+    if item is not None and item.source == "formula":
+        return "formula" if item.direction is None else "counted-formula"
     if not system.item_tree.is_leaf(key.item) and _has_items_below(system, rows, key.item):
         return "sum"
     return "entered"
@@ -358,8 +360,7 @@ def _sheet_values(
                     figures[cell.key] = amount
             elif cell.source == "linked":
                 figures[cell.key] = linked.get(cell.key, 0)
-    _add_sums(grid.items, sheet, figures)
-    _add_formulas(system, sheet, figures, evaluate)
+    _add_computed(system, grid.items, sheet, figures, evaluate)
     return figures
 
 
@@ -381,43 +382,45 @@ def _linked_sums(items: Tree, line: Sequence[GridCell], below: Mapping[CellKey, 
     return sums
 
 
-def _add_sums(items: Tree, sheet: GridSheet, figures: dict[CellKey, int]) -> None:
-    """Parent items and extended rows, deepest first."""
-    sums = [cell.key for line in sheet.cells for cell in line if cell.source == "sum"]
-    if not sums:
-        return
-    counted = set(sheet.counted)
-    by_place: dict[tuple[str, str], list[tuple[CellKey, int]]] = defaultdict(list)
-    for key, amount in figures.items():
-        if key in counted:
-            by_place[key.period, key.currency].append((key, amount))
-    within = {key.item: set(items.subtree(key.item)) for key in sums}
-    for key in sums:
-        wanted = key.dimensions().items()
-        figures[key] = sum(
-            amount
-            for other, amount in by_place.get((key.period, key.currency), ())
-            if other.item in within[key.item] and (not wanted or wanted <= members_of(other.members).items())
-        )
-
-
-def _add_formulas(
-    system: PlanningSystem, sheet: GridSheet, figures: dict[CellKey, int], evaluate: Evaluate
+def _add_computed(
+    system: PlanningSystem,
+    items: Tree,
+    sheet: GridSheet,
+    figures: dict[CellKey, int],
+    evaluate: Evaluate,
 ) -> None:
-    formulas = {
-        item.id: item.formula
-        for item in system.items
-        if item.source == "formula" and item.formula is not None
-    }
-    cells: dict[str, list[CellKey]] = defaultdict(list)
+    """Parent items, extended rows and formulas, each behind what it needs."""
+    cells: dict[str, list[GridCell]] = defaultdict(list)
     for line in sheet.cells:
         for cell in line:
-            if cell.source == "formula" and cell.key.item in formulas:
-                cells[cell.key.item].append(cell.key)
+            if cell.source in ("sum", "formula", "counted-formula"):
+                cells[cell.key.item].append(cell)
     if not cells:
         return
-    for item in computing_order(formulas, system.item_tree):
-        names = names_in(formulas[item], "item")
-        for key in cells.get(item, ()):
-            amounts = {name: figures.get(key._replace(item=name), 0) for name in names}
-            figures[key] = amount_of(item, evaluate(formulas[item], {"item": amounts}))
+    formulas = system.item_formulas
+    sums = {item: items.children.get(item, ()) for item in cells if item not in formulas}
+    counted = set(sheet.counted)
+    for item in computing_order(formulas, items, sums):
+        below = set(items.subtree(item))
+        for cell in cells.get(item, ()):
+            if cell.source == "sum":
+                figures[cell.key] = _sum_of(cell.key, below, counted, figures)
+            else:
+                figures[cell.key] = _formula_of(formulas[item], cell.key, figures, evaluate)
+
+
+def _sum_of(key: CellKey, below: set[str], counted: set[CellKey], figures: Mapping[CellKey, int]) -> int:
+    wanted = key.dimensions().items()
+    return sum(
+        amount
+        for other, amount in figures.items()
+        if other.item in below
+        and (other.period, other.currency) == (key.period, key.currency)
+        and other in counted
+        and (not wanted or wanted <= members_of(other.members).items())
+    )
+
+
+def _formula_of(formula: str, key: CellKey, figures: Mapping[CellKey, int], evaluate: Evaluate) -> int:
+    amounts = {name: figures.get(key._replace(item=name), 0) for name in names_in(formula, "item")}
+    return amount_of(key.item, evaluate(formula, {"item": amounts}))

@@ -1,6 +1,7 @@
 """The receipts-and-payments pool: open future items, one per document, derived from facts."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, Literal, NamedTuple
 
@@ -22,12 +23,19 @@ class ItemKey(NamedTuple):
     document_id: str
 
 
+def item_of(text: str) -> ItemKey:
+    """The key that `"\\t".join(key)` wrote."""
+    document_type, source, document_id = text.split("\t")
+    return ItemKey(document_type, source, document_id)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolItem:
     """What one document still brings or takes; amounts are minor units of `currency`.
 
-    `version` is an order's check number. An item of amount 0 is closed. Entity and currency are absent only
-    for an order that nobody has seen, whose amount is 0.
+    `version` is an order's check number or a document's revision. `covered_minor` is what later documents of the
+    chain have taken over, or what an order's paid part leaves of its receivables. An item of amount 0 is closed.
+    Entity and currency are absent only for an order that nobody has seen, whose amount is 0.
     """
 
     key: ItemKey
@@ -40,10 +48,19 @@ class PoolItem:
     due_date: date
     document_minor: int
     settled_minor: int
+    covered_minor: int = 0
+    item: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    step: int = 1
+
+    @property
+    def gross_minor(self) -> int:
+        """What the document brings by itself, before any later one takes it over."""
+        return self.document_minor - self.settled_minor
 
     @property
     def amount_minor(self) -> int:
-        return self.document_minor - self.settled_minor
+        return self.gross_minor - self.covered_minor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +125,24 @@ def next_item(current: PoolItem | None, decision: OrderDecided) -> PoolItem | No
         due_date=_due_date(current, decision),
         document_minor=position.total.minor if position else 0,
         settled_minor=settled_minor(position) if position else 0,
+        attributes=_attributes(decision),
     )
+
+
+def _attributes(decision: OrderDecided) -> dict[str, str]:
+    """What mappings and filters may speak of."""
+    known = {
+        "document-type": ORDER,
+        "source": decision.source,
+        "party": decision.settlement_organisation,
+        "settlement-organisation": decision.settlement_organisation,
+        "business-organisation": decision.business_organisation,
+        "customer": decision.customer,
+        "counterparty": decision.customer,
+        "settlement-method": decision.payment_method,
+        "paying-account": decision.paying_account,
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def _currency(current: PoolItem | None, decision: OrderDecided) -> str | None:

@@ -179,7 +179,7 @@ class RoleAssignment:
     entity: Id | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FetchRule:
     """Where a fetched item's figure comes from: pool items, posted documents or account balances."""
 
@@ -411,6 +411,11 @@ class PlanningSystem:
         return {item.id: item for item in self.items}
 
     @cached_property
+    def item_formulas(self) -> Mapping[str, str]:
+        """The formulas of formula items, by item."""
+        return {item.id: item.formula for item in self.items if item.source == "formula" and item.formula}
+
+    @cached_property
     def filing_type_by_id(self) -> Mapping[str, FilingType]:
         return {filing_type.id: filing_type for filing_type in self.filing_types}
 
@@ -429,27 +434,59 @@ class PlanningSystem:
         }
 
     @cached_property
-    def plan_dimensions(self) -> Mapping[str, tuple[str, ...]]:
-        """By filing type the further dimensions that its fixed sheets use, sorted."""
-        names: dict[str, set[str]] = {}
-        for template in self.templates:
-            for sheet in template.sheets:
-                used = names.setdefault(template.filing_type, set())
-                for members in (sheet.fixed, *(line.members for line in (*sheet.rows, *sheet.columns))):
-                    used |= members.keys() & self.dimension_by_id.keys()
-        return {filing_type: tuple(sorted(used)) for filing_type, used in names.items()}
+    def found_dimensions(self) -> dict[tuple[str, str, str], tuple[str, ...]]:
+        """Plan dimensions as they were found, by filing type, entity and item."""
+        return {}
+
+    def plan_dimensions(self, filing_type: str, entity: str, item: str) -> tuple[str, ...]:
+        """The further dimensions by which an entity plans an item: those of its rows in the fixed sheets, sorted."""
+        key = filing_type, entity, item
+        if key not in self.found_dimensions:
+            template = self.template_for(filing_type, entity)
+            self.found_dimensions[key] = self._dimensions(template, entity, item) if template else ()
+        return self.found_dimensions[key]
+
+    def _dimensions(self, template: Template, entity: str, item: str) -> tuple[str, ...]:
+        path = self.entity_tree.path(entity)
+        added = {
+            (each.sheet, each.row): each.rows
+            for each in self.extensions
+            if each.template == template.id and each.entity in path
+        }
+        used: set[str] = set()
+        for sheet in template.sheets:
+            if sheet.type == "detail":
+                continue
+            whole = {*sheet.fixed, *(name for line in sheet.columns for name in line.members)}
+            for row in sheet.rows:
+                for line in (row, *added.get((sheet.id, row.id), ())):
+                    own = line.members.get("item", row.members.get("item", sheet.fixed.get("item")))
+                    if own in ("*", item):
+                        used |= {*whole, *row.members, *line.members}
+        return tuple(sorted(used & self.dimension_by_id.keys()))
 
     @cached_property
-    def control_fields(self) -> Mapping[str, tuple[str, ...]]:
-        """By filing type the detail fields that any of its policies controls on, sorted."""
-        names: dict[str, set[str]] = {}
-        for policy in self.policies:
-            names.setdefault(policy.filing_type, set()).update(policy.fields)
-        return {filing_type: tuple(sorted(used)) for filing_type, used in names.items()}
+    def found_fields(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Control fields as they were found, by filing type and item."""
+        return {}
+
+    def control_fields(self, filing_type: str, item: str) -> tuple[str, ...]:
+        """The detail fields that any policy over an item controls on, sorted."""
+        key = filing_type, item
+        if key not in self.found_fields:
+            above = {None, *self.item_tree.path(item)}
+            own = [each for each in self.policies if each.filing_type == filing_type and each.item in above]
+            self.found_fields[key] = tuple(sorted({name for policy in own for name in policy.fields}))
+        return self.found_fields[key]
 
     @cached_property
     def found_policies(self) -> dict[tuple[str, str, str, str], ControlPolicy | None]:
         """Policies as they were found, by filing type, entity, item and document type."""
+        return {}
+
+    @cached_property
+    def grids(self) -> dict[tuple[str, str, str], Any]:
+        """Grids as they were made, by template, entity and round."""
         return {}
 
     def template_for(self, filing_type: str, entity: str, use: str = "filing") -> Template | None:

@@ -1,7 +1,8 @@
 """Position accounts with their dated balances, and what the cash position is computed from."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ STANDING_BALANCE: Final = text(
     select entry_number, as_of, balance_minor, entered_by, entered_at
     from position_balance
     where account_id = :account_id and as_of = :as_of
-    order by entry_number desc
+    order by told_at desc, entry_number desc
     limit 1
     """
 )
@@ -43,8 +44,9 @@ ADD_BALANCE: Final = text(
     with account as (
         update position_account set entries = entries + 1 where account_id = :account_id returning entries
     )
-    insert into position_balance (account_id, entry_number, as_of, balance_minor, entered_by, entered_at)
-    select :account_id, entries, :as_of, :balance_minor, :entered_by, :entered_at from account
+    insert into position_balance (account_id, entry_number, as_of, balance_minor, told_at, entered_by,
+                                  entered_at)
+    select :account_id, entries, :as_of, :balance_minor, :entered_at, :entered_by, :entered_at from account
     returning entry_number, as_of, balance_minor, entered_by, entered_at
     """
 )
@@ -88,12 +90,76 @@ BALANCES: Final = text(
         select balance_minor, as_of
         from position_balance
         where account_id = a.account_id and as_of <= p.today
-        order by as_of desc, entry_number desc
+        order by as_of desc, told_at desc, entry_number desc
         limit 1
     ) b on true
     order by a.account_id
     """
 )
+
+
+ADD_TOLD: Final = text(
+    """
+    with told as (
+        select * from unnest(cast(:accounts as text[]), cast(:days as date[]), cast(:balances as bigint[]),
+                             cast(:currencies as text[]), cast(:told as timestamptz[]),
+                             cast(:sources as text[]), cast(:ordinals as int[]))
+            as t (account_id, as_of, balance_minor, currency, told_at, source, ordinal)
+    ), known as (
+        select a.account_id, a.currency, a.entries
+        from position_account a where a.account_id in (select account_id from told)
+        order by a.account_id
+        for update
+    ), fresh as (
+        select t.*, k.entries + row_number() over (partition by t.account_id order by t.ordinal) as entry_number
+        from told t join known k using (account_id)
+        where t.currency = k.currency
+          and not exists (select from position_balance b
+                          where (b.account_id, b.as_of, b.told_at) = (t.account_id, t.as_of, t.told_at))
+    ), counted as (
+        update position_account a
+        set entries = a.entries + n.number
+        from (select account_id, count(*) as number from fresh group by account_id) n
+        where a.account_id = n.account_id
+    ), added as (
+        insert into position_balance (account_id, entry_number, as_of, balance_minor, told_at, entered_by,
+                                      entered_at)
+        select account_id, entry_number, as_of, balance_minor, told_at, source, :now from fresh
+    )
+    select t.ordinal, k.currency from told t left join known k using (account_id)
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToldBalance:
+    """A balance as a bank told it."""
+
+    account_id: str
+    as_of: date
+    balance_minor: int
+    currency: str
+    told_at: datetime
+    source: str
+
+
+async def add_told(
+    connection: AsyncConnection, told: Sequence[ToldBalance], now: datetime
+) -> list[str | None]:
+    """Appends balances that are new; answers for each the currency of its account, None where it is unknown."""
+    parameters = {
+        "accounts": [each.account_id for each in told],
+        "days": [each.as_of for each in told],
+        "balances": [each.balance_minor for each in told],
+        "currencies": [each.currency for each in told],
+        "told": [each.told_at for each in told],
+        "sources": [each.source for each in told],
+        "ordinals": list(range(len(told))),
+        "now": now,
+    }
+    rows = await connection.execute(ADD_TOLD, parameters)
+    found = {row.ordinal: row.currency for row in rows}
+    return [found[number] for number in range(len(told))]
 
 
 async def save_account(
@@ -247,3 +313,13 @@ def _entry(row: Row[*tuple[Any, ...]]) -> BalanceEntry:
         entered_by=row.entered_by,
         entered_at=row.entered_at,
     )
+
+
+async def places_with_accounts(connection: AsyncConnection, entities: Sequence[str]) -> list[Place]:
+    """Where these entities have active accounts of their own."""
+    query = text(
+        "select distinct entity, currency from position_account "
+        "where active and entity = any(cast(:entities as text[])) order by entity, currency"
+    )
+    rows = await connection.execute(query, {"entities": list(entities)})
+    return [Place(row.entity, row.currency) for row in rows]

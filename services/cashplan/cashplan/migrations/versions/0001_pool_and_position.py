@@ -25,7 +25,8 @@ ITEM_COLUMNS = """
     due_date date not null,
     document_minor bigint not null check (document_minor >= 0),
     settled_minor bigint not null check (settled_minor between 0 and document_minor),
-    amount_minor bigint not null generated always as (document_minor - settled_minor) stored,
+    covered_minor bigint not null check (covered_minor between 0 and document_minor - settled_minor),
+    amount_minor bigint not null generated always as (document_minor - settled_minor - covered_minor) stored,
 """
 
 DDL = (
@@ -41,7 +42,10 @@ DDL = (
     f"""
     create table pool_item (
         {ITEM_COLUMNS}
-        is_closed boolean not null generated always as (document_minor = settled_minor) stored,
+        item text,
+        attributes bytea not null,
+        step integer not null check (step >= 1),
+        is_closed boolean not null generated always as (document_minor = settled_minor + covered_minor) stored,
         changed_at timestamptz not null,
         primary key (document_type, source, document_id),
         check (is_closed or (entity is not null and currency is not null))
@@ -51,12 +55,13 @@ DDL = (
     f"""
     create table pool_item_history (
         {ITEM_COLUMNS}
+        step integer not null check (step >= 1),
         operation text not null,
         outcome text not null,
         event_id text not null,
         decided_at timestamptz not null,
         recorded_at timestamptz not null,
-        primary key (document_type, source, document_id, version, recorded_at)
+        primary key (document_type, source, document_id, step, recorded_at)
     ) partition by range (recorded_at)
     """,
     "create table pool_item_history_other partition of pool_item_history default",
@@ -81,6 +86,7 @@ DDL = (
         entry_number integer not null check (entry_number >= 1),
         as_of date not null,
         balance_minor bigint not null,
+        told_at timestamptz not null,
         entered_by text not null,
         entered_at timestamptz not null,
         primary key (account_id, entry_number)

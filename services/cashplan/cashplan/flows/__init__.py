@@ -1,0 +1,1 @@
+"""Load, decide, save, emit: what handlers, timers and routes have in common."""
