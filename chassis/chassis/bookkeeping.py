@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.arrays import Columns
 from chassis.records import Record, pack_headers
 from chassis.work import EVENT_NAMESPACE, INSERT_OUTBOX, DeadLetter, OutboxRow, Timer, outbox_parameters
 
@@ -29,8 +30,9 @@ class Admission:
     now: datetime
 
 
+RECORDS: Final = Columns(sources="text", ids="text", hashes="bytea")
 ADMIT: Final = text(
-    """
+    f"""
     with held as materialized (
         select topic, partition, next_offset from position
         where (topic, partition) in (select * from unnest(cast(:topics as text[]), cast(:partitions as int[])))
@@ -39,7 +41,7 @@ ADMIT: Final = text(
     fresh as (
         insert into inbox (source, id, hash, received_at)
         select source, id, hash, clock_timestamp()
-        from unnest(cast(:sources as text[]), cast(:ids as text[]), cast(:hashes as bytea[])) as r (source, id, hash)
+        from unnest({RECORDS.sql}) as r (source, id, hash)
         where (select count(*) from held) >= 0
         order by source, id
         on conflict do nothing
@@ -61,9 +63,7 @@ async def admit(
         {
             "topics": [partition.topic for partition in partitions],
             "partitions": [partition.partition for partition in partitions],
-            "sources": [record.source for record in records],
-            "ids": [record.id for record in records],
-            "hashes": [record.hash for record in records],
+            **RECORDS.parameters((record.source, record.id, record.hash) for record in records),
         },
     )
     positions: dict[TopicPartition, int] = {}

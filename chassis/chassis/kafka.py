@@ -33,6 +33,8 @@ SILENT_SECONDS_MAX: Final = 10.0
 RECONNECT_SECONDS: Final = 1.0
 BATCH_END_SECONDS_MAX: Final = 4.0
 """How long a stopping service waits for the batch in hand before it leaves the group without it."""
+COMMIT_SECONDS_MAX: Final = 0.5
+"""How long it waits for the group to take its offsets, which are only a hint."""
 PARTITION_GAUGES: Final = (
     metrics.consumer_record_lag,
     metrics.consumer_position,
@@ -77,6 +79,8 @@ class Subscriber:
         self._started = False
         self._consumer: Consumer | None = None
         self._applying: asyncio.Task[None] | None = None
+        self._committing: asyncio.Task[None] | None = None
+        self._to_commit: dict[TopicPartition, int] = {}
         self._broker = KafkaBroker(
             servers,
             client_id=client_id,
@@ -176,6 +180,9 @@ class Subscriber:
         await self._batch_applied(BATCH_END_SECONDS_MAX)
         if self._applying is not None:
             self._applying.cancel()
+        if self._committing is not None:
+            await asyncio.wait({self._committing}, timeout=COMMIT_SECONDS_MAX)
+            self._committing.cancel()
         await self._broker.stop()
 
     def assigned(self) -> list[TopicPartition]:
@@ -214,12 +221,19 @@ class Subscriber:
             log.debug("partition was taken away before it went on", **partition._asdict())
 
     async def commit(self, next_offsets: dict[TopicPartition, int]) -> None:
-        try:
-            await self.kafka.commit(
-                {KafkaPartition(*partition): next_ for partition, next_ in next_offsets.items()}
-            )
-        except (KafkaError, IllegalStateError) as error:
-            log.debug("offsets not committed; the positions in the database hold", error=str(error))
+        """Tells the group, without waiting for it; what comes while a request is under way goes with the next."""
+        self._to_commit |= next_offsets
+        if self._committing is None or self._committing.done():
+            self._committing = asyncio.create_task(self._commit(), name="commit")
+
+    async def _commit(self) -> None:
+        while self._to_commit:
+            offsets = {KafkaPartition(*partition): next_ for partition, next_ in self._to_commit.items()}
+            self._to_commit = {}
+            try:
+                await self.kafka.commit(offsets)
+            except (KafkaError, IllegalStateError) as error:
+                log.debug("offsets not committed; the positions in the database hold", error=str(error))
 
     def readiness(self) -> tuple[bool, str]:
         """Whether records are being consumed, and a sentence about it."""

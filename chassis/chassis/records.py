@@ -1,8 +1,9 @@
 """A Kafka record as the services see it: CloudEvents headers read, body decoded, coordinates kept."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ EVENT_BYTES_MAX: Final = 4 * EXTERNAL_BYTES_MAX
 HEADER_CHARACTERS_MAX: Final = 512
 STRUCTURED: Final = "application/cloudevents+json"
 SPECVERSION: Final = "1.0"
+REQUIRED: Final = ("ce_specversion", "ce_id", "ce_source", "ce_type")
 
 Headers = Sequence[tuple[str, bytes | None]]
 E_co = TypeVar("E_co", bound=Event, covariant=True)
@@ -68,7 +70,7 @@ class Record(Generic[E_co]):
         return self.raw.offset
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
     """The CloudEvents attributes of a record, in binary or structured mode, and its body."""
 
@@ -114,9 +116,10 @@ def _envelope(raw: RawRecord) -> Envelope:
         return _structured(raw, value, headers)
     if "ce_type" not in headers and not value:
         raise Refused("empty", "the value is empty; a value is one JSON object in UTF-8")
-    return _from_attributes(raw, value, lambda name: headers.get(f"ce_{name}"), headers)
+    return _from_attributes(raw, value, headers, headers)
 
 
+@cache
 def _bytes_max(topic: str) -> int:
     contract = REGISTRY.get((topic, 1))
     return EXTERNAL_BYTES_MAX if contract and EXTERNAL in contract.producers else EVENT_BYTES_MAX
@@ -129,22 +132,26 @@ def _structured(raw: RawRecord, value: bytes, headers: dict[str, str]) -> Envelo
         raise Refused(malformed.reason, malformed.detail) from None
     if "data" not in outer:
         raise Refused("invalid-field", "data: a structured CloudEvent is an object with its event in data")
-    return _from_attributes(raw, orjson.dumps(outer["data"]), outer.get, headers)
+    attributes = {f"ce_{name}": value for name, value in outer.items()}
+    return _from_attributes(raw, orjson.dumps(outer["data"]), attributes, headers)
 
 
-def _from_attributes(raw: RawRecord, body: bytes, attribute: Any, headers: dict[str, str]) -> Envelope:
-    missing = [name for name in ("specversion", "id", "source", "type") if not attribute(name)]
+def _from_attributes(
+    raw: RawRecord, body: bytes, attributes: Mapping[str, Any], headers: Mapping[str, str]
+) -> Envelope:
+    missing = [name for name in REQUIRED if not attributes.get(name)]
     if missing:
-        names = ", ".join(f"ce_{name}" for name in missing)
+        names = ", ".join(missing)
         raise Refused("missing-header", f"{names}: every record carries the CloudEvents 1.0 attributes")
-    if attribute("specversion") != SPECVERSION:
-        raise Refused("bad-header", f"ce_specversion: is {attribute('specversion')!r}, must be {SPECVERSION}")
-    event_id = _bounded("ce_id", attribute("id"))
+    version = attributes["ce_specversion"]
+    if version != SPECVERSION:
+        raise Refused("bad-header", f"ce_specversion: is {version!r}, must be {SPECVERSION}")
+    event_id = _bounded("ce_id", attributes["ce_id"])
     return Envelope(
         id=event_id,
-        source=_bounded("ce_source", attribute("source")),
-        type=_bounded("ce_type", attribute("type")),
-        time=_time(attribute("time"), raw.timestamp),
+        source=_bounded("ce_source", attributes["ce_source"]),
+        type=_bounded("ce_type", attributes["ce_type"]),
+        time=_time(attributes.get("ce_time"), raw.timestamp),
         correlation_id=headers.get("correlation_id") or event_id,
         traceparent=headers.get("traceparent"),
         body=body,

@@ -29,9 +29,9 @@ DDL: Final = (
         topic text not null,
         key bytea,
         headers bytea not null,
-        body bytea,
+        body bytea storage external,
         created_at timestamptz not null default clock_timestamp()
-    ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)
+    ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, toast_tuple_target = 8160)
     """,
     """
     create table dead_letter (

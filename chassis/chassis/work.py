@@ -13,6 +13,7 @@ from contracts.event import Event
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from chassis.arrays import Columns
 from chassis.errors import Refused
 from chassis.records import EVENT_BYTES_MAX, SPECVERSION, Record
 
@@ -223,11 +224,12 @@ async def insert_outbox(connection: AsyncConnection, rows: Sequence[OutboxRow]) 
     await connection.execute(INSERT_OUTBOX, outbox_parameters(rows))
 
 
+OUTBOX: Final = Columns(topics="text", keys="bytea", headers="bytea", bodies="bytea")
 INSERT_OUTBOX: Final = text(
-    """
+    f"""
     insert into outbox (topic, key, headers, body)
     select topic, key, headers, body
-    from unnest(cast(:topics as text[]), cast(:keys as bytea[]), cast(:headers as bytea[]), cast(:bodies as bytea[]))
+    from unnest({OUTBOX.sql})
         with ordinality as o (topic, key, headers, body, ordinal)
     order by ordinal
     """
@@ -235,12 +237,7 @@ INSERT_OUTBOX: Final = text(
 
 
 def outbox_parameters(rows: Sequence[OutboxRow]) -> dict[str, Any]:
-    return {
-        "topics": [row.topic for row in rows],
-        "keys": [row.key for row in rows],
-        "headers": [row.headers for row in rows],
-        "bodies": [row.body for row in rows],
-    }
+    return OUTBOX.parameters((row.topic, row.key, row.headers, row.body) for row in rows)
 
 
 async def _set_timers(

@@ -57,9 +57,10 @@ def decimal_string(minor: int, currency: str) -> str:
     places = decimals(currency)
     if places == 0:
         return str(minor)
-    sign = "-" if minor < 0 else ""
-    digits = str(abs(minor)).rjust(places + 1, "0")
-    return f"{sign}{digits[:-places]}.{digits[-places:]}"
+    digits = str(minor) if minor >= 0 else str(-minor)
+    if len(digits) <= places:
+        digits = digits.rjust(places + 1, "0")
+    return f"{'-' if minor < 0 else ''}{digits[:-places]}.{digits[-places:]}"
 
 
 def round_half_up(value: Decimal, currency: str) -> int:

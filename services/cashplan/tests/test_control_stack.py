@@ -35,7 +35,8 @@ async def planned(group: Any, **changes: Any) -> None:
 async def cells(group: Any, item: str = "wages") -> dict[tuple[str, str], tuple[int, int, int]]:
     rows = await group.harness.rows(
         "select period, fields, effective_minor, pre_occupied_minor, actual_minor from plan_cell "
-        f"where item = '{item}' and entity = 'A' and (effective_minor <> 0 or pre_occupied_minor <> 0 or actual_minor <> 0)"
+        f"where item = '{item}' and entity = 'A' "
+        "and (effective_minor <> 0 or pre_occupied_minor <> 0 or actual_minor <> 0)"
     )
     return {
         (row["period"], row["fields"]): (

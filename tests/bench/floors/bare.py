@@ -28,7 +28,7 @@ async def main(servers: str, dsn: str, source: str, target: str, group: str, bat
     connection = await asyncpg.connect(dsn)
     await connection.execute(SCHEMA)
     consumer = AIOKafkaConsumer(source, bootstrap_servers=servers, group_id=group, enable_auto_commit=False,
-                                auto_offset_reset="earliest", max_poll_records=batch)  # fmt: skip
+                                auto_offset_reset="earliest")  # fmt: skip
     producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True, max_batch_size=512 * 1024)
     await consumer.start()
     await producer.start()

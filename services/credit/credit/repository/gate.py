@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from chassis.arrays import KEYS, key_arrays, literal, plain, quoted
 from contracts.order import Order
 from contracts.order_cancelled import OrderCancelled
 from contracts.order_submitted import OrderSubmitted
@@ -31,7 +32,6 @@ from credit.domain.customers import Customer
 from credit.domain.gate import Gate
 from credit.domain.order_state import CheckFact, OrderState
 from credit.domain.profiles import CUSTOMER, Profile, ProfileKey
-from credit.repository.arrays import KEYS, key_arrays, literal, plain, quoted
 from credit.repository.bodies import findings, stored_order
 from credit.repository.profiles import PROFILE_COLUMNS, profile_of
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from chassis.arrays import literal, nested, optional, plain, quoted
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.changes import Changes, Hold, HoldEnd
 from credit.domain.order_state import OrderState
-from credit.repository.arrays import literal, nested, optional, plain, quoted
 from credit.repository.bodies import body_version, findings_body
 
 Columns = dict[str, Any]  # Any: one array per column, a list of its type or a literal

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from chassis.arrays import Columns
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,56 +14,100 @@ from fund_pool.repository.arrays import columns
 
 __all__ = ["PARTS", "SAVE", "columns", "parameters", "save"]
 
-PARTS: Final = """
+ENTRIES: Final = Columns(
+    entry_accounts="text",
+    entry_numbers="bigint",
+    entry_times="timestamptz",
+    entry_dates="date",
+    document_types="text",
+    document_sources="text",
+    document_ids="text",
+    document_numbers="int",
+    entry_reverses="bigint",
+    entry_moved="date",
+    entry_hashes="bytea",
+)
+POSTINGS: Final = Columns(
+    posting_accounts="text",
+    posting_types="text",
+    posting_currencies="text",
+    posting_buckets="text",
+    posting_times="timestamptz",
+    posting_numbers="bigint",
+    posting_amounts="bigint",
+    posting_afters="bigint",
+)
+COUNTERS: Final = Columns(
+    counter_accounts="text",
+    counter_numbers="bigint",
+    counter_times="timestamptz",
+    counter_heads="bytea",
+)
+MOVED: Final = Columns(
+    moved_accounts="text",
+    moved_types="text",
+    moved_currencies="text",
+    moved_balances="bigint",
+    moved_lines="bigint",
+)
+OPENED: Final = Columns(
+    opened_accounts="text",
+    opened_types="text",
+    opened_currencies="text",
+    opened_balances="bigint",
+    opened_lines="bigint",
+    opened_from="date",
+    opened_until="date",
+)
+EPISODES: Final = Columns(
+    episode_accounts="text",
+    episode_currencies="text",
+    episode_ids="uuid",
+    episode_opened="timestamptz",
+    episode_reminders="int",
+    episode_ended="timestamptz",
+    episode_endings="text",
+)
+NOTICES: Final = Columns(
+    notice_accounts="text",
+    notice_currencies="text",
+    notice_episodes="uuid",
+    notice_kinds="text",
+    notice_reminders="int",
+    notice_quotas="bigint",
+    notice_thresholds="bigint",
+    notice_times="timestamptz",
+)
+PARTS: Final = f"""
     entries as (
         insert into journal_entry (account, entry_number, posted_at, effective_date,
                                    document_type, document_source, document_id, document_number,
                                    reverses, moved_from, hash)
-        select * from unnest(
-            cast(:entry_accounts as text[]), cast(:entry_numbers as bigint[]), cast(:entry_times as timestamptz[]),
-            cast(:entry_dates as date[]), cast(:document_types as text[]), cast(:document_sources as text[]),
-            cast(:document_ids as text[]), cast(:document_numbers as int[]), cast(:entry_reverses as bigint[]),
-            cast(:entry_moved as date[]), cast(:entry_hashes as bytea[]))),
+        select * from unnest({ENTRIES.sql})),
     postings as (
         insert into posting (account, account_type, currency, bucket, posted_at, entry_number, amount, after)
-        select * from unnest(
-            cast(:posting_accounts as text[]), cast(:posting_types as text[]), cast(:posting_currencies as text[]),
-            cast(:posting_buckets as text[]), cast(:posting_times as timestamptz[]),
-            cast(:posting_numbers as bigint[]), cast(:posting_amounts as bigint[]),
-            cast(:posting_afters as bigint[]))),
+        select * from unnest({POSTINGS.sql})),
     counters as (
         update account a set last_entry_number = n.last_entry_number, last_posted_at = n.last_posted_at,
                              chain_head = n.chain_head
-        from unnest(cast(:counter_accounts as text[]), cast(:counter_numbers as bigint[]),
-                    cast(:counter_times as timestamptz[]), cast(:counter_heads as bytea[]))
-            as n (account, last_entry_number, last_posted_at, chain_head)
+        from unnest({COUNTERS.sql}) as n (account, last_entry_number, last_posted_at, chain_head)
         where a.account = n.account),
     balances as (
         update fund_account f set balance = n.balance, line = n.line
-        from unnest(cast(:moved_accounts as text[]), cast(:moved_types as text[]), cast(:moved_currencies as text[]),
-                    cast(:moved_balances as bigint[]), cast(:moved_lines as bigint[]))
+        from unnest({MOVED.sql})
             as n (account, account_type, currency, balance, line)
         where f.account = n.account and f.account_type = n.account_type and f.currency = n.currency),
     opened as (
         insert into fund_account (account, account_type, currency, balance, line, valid_from, valid_until, opened_at)
-        select n.*, cast(:written_at as timestamptz) from unnest(
-            cast(:opened_accounts as text[]), cast(:opened_types as text[]), cast(:opened_currencies as text[]),
-            cast(:opened_balances as bigint[]), cast(:opened_lines as bigint[]), cast(:opened_from as date[]),
-            cast(:opened_until as date[])) as n),
+        select n.*, cast(:written_at as timestamptz) from unnest({OPENED.sql}) as n),
     episodes as (
         insert into quota_episode (account, currency, episode_id, opened_at, reminder_number, ended_at, ending)
-        select * from unnest(
-            cast(:episode_accounts as text[]), cast(:episode_currencies as text[]), cast(:episode_ids as uuid[]),
-            cast(:episode_opened as timestamptz[]), cast(:episode_reminders as int[]),
-            cast(:episode_ended as timestamptz[]), cast(:episode_endings as text[]))
+        select * from unnest({EPISODES.sql})
         on conflict (account, currency, episode_id) do update
         set reminder_number = excluded.reminder_number, ended_at = excluded.ended_at, ending = excluded.ending),
     notices as (
         insert into quota_notice (account, currency, episode_id, kind, reminder_number, quota, threshold, occurred_at)
-        select * from unnest(
-            cast(:notice_accounts as text[]), cast(:notice_currencies as text[]), cast(:notice_episodes as uuid[]),
-            cast(:notice_kinds as text[]), cast(:notice_reminders as int[]), cast(:notice_quotas as bigint[]),
-            cast(:notice_thresholds as bigint[]), cast(:notice_times as timestamptz[])))
+        select * from unnest({NOTICES.sql}))
 """
 
 SAVE: Final = text(f"with {PARTS} select 1")
@@ -89,22 +134,8 @@ def parameters(pools: Sequence[Pool], now: datetime) -> dict[str, Any]:
     }
 
 
-def _entries(pools: Sequence[Pool]) -> dict[str, list[Any]]:
-    names = (
-        "entry_accounts",
-        "entry_numbers",
-        "entry_times",
-        "entry_dates",
-        "document_types",
-        "document_sources",
-        "document_ids",
-        "document_numbers",
-        "entry_reverses",
-        "entry_moved",
-        "entry_hashes",
-    )
-    return columns(
-        names,
+def _entries(pools: Sequence[Pool]) -> dict[str, Any]:
+    return ENTRIES.parameters(
         (
             (
                 entry.account,
@@ -125,19 +156,8 @@ def _entries(pools: Sequence[Pool]) -> dict[str, list[Any]]:
     )
 
 
-def _postings(pools: Sequence[Pool]) -> dict[str, list[Any]]:
-    names = (
-        "posting_accounts",
-        "posting_types",
-        "posting_currencies",
-        "posting_buckets",
-        "posting_times",
-        "posting_numbers",
-        "posting_amounts",
-        "posting_afters",
-    )
-    return columns(
-        names,
+def _postings(pools: Sequence[Pool]) -> dict[str, Any]:
+    return POSTINGS.parameters(
         (
             (
                 entry.account,
@@ -156,20 +176,16 @@ def _postings(pools: Sequence[Pool]) -> dict[str, list[Any]]:
     )
 
 
-def _counters(pools: Sequence[Pool]) -> dict[str, list[Any]]:
-    return columns(
-        ("counter_accounts", "counter_numbers", "counter_times", "counter_heads"),
-        (
-            (pool.account, pool.last_entry_number, pool.last_posted_at, pool.chain_head)
-            for pool in pools
-            if pool.entries
-        ),
+def _counters(pools: Sequence[Pool]) -> dict[str, Any]:
+    return COUNTERS.parameters(
+        (pool.account, pool.last_entry_number, pool.last_posted_at, pool.chain_head)
+        for pool in pools
+        if pool.entries
     )
 
 
-def _moved(pools: Sequence[Pool]) -> dict[str, list[Any]]:
-    return columns(
-        ("moved_accounts", "moved_types", "moved_currencies", "moved_balances", "moved_lines"),
+def _moved(pools: Sequence[Pool]) -> dict[str, Any]:
+    return MOVED.parameters(
         (
             (pool.account, code, currency, purse.balance, purse.line)
             for pool in pools
@@ -178,18 +194,8 @@ def _moved(pools: Sequence[Pool]) -> dict[str, list[Any]]:
     )
 
 
-def _opened(pools: Sequence[Pool]) -> dict[str, list[Any]]:
-    names = (
-        "opened_accounts",
-        "opened_types",
-        "opened_currencies",
-        "opened_balances",
-        "opened_lines",
-        "opened_from",
-        "opened_until",
-    )
-    return columns(
-        names,
+def _opened(pools: Sequence[Pool]) -> dict[str, Any]:
+    return OPENED.parameters(
         (
             (pool.account, code, currency, purse.balance, purse.line, purse.valid_from, purse.valid_until)
             for pool in pools
@@ -202,18 +208,8 @@ def _changed(pool: Pool, keys: Iterable[tuple[str, str]]) -> Iterable[tuple[tupl
     return ((key, pool.fund_accounts[key]) for key in keys)
 
 
-def _episodes(pools: Sequence[Pool]) -> dict[str, list[Any]]:
-    names = (
-        "episode_accounts",
-        "episode_currencies",
-        "episode_ids",
-        "episode_opened",
-        "episode_reminders",
-        "episode_ended",
-        "episode_endings",
-    )
-    return columns(
-        names,
+def _episodes(pools: Sequence[Pool]) -> dict[str, Any]:
+    return EPISODES.parameters(
         (
             (
                 pool.account,
@@ -231,19 +227,8 @@ def _episodes(pools: Sequence[Pool]) -> dict[str, list[Any]]:
     )
 
 
-def _notices(pools: Sequence[Pool]) -> dict[str, list[Any]]:
-    names = (
-        "notice_accounts",
-        "notice_currencies",
-        "notice_episodes",
-        "notice_kinds",
-        "notice_reminders",
-        "notice_quotas",
-        "notice_thresholds",
-        "notice_times",
-    )
-    return columns(
-        names,
+def _notices(pools: Sequence[Pool]) -> dict[str, Any]:
+    return NOTICES.parameters(
         (
             (
                 pool.account,

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Row, select, text
+from chassis.arrays import Columns
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fund_pool.domain.order import OrderState, Parked
@@ -17,15 +18,35 @@ from fund_pool.tables import decision, order_state
 
 OrderKey = tuple[str, str]
 
+ORDER_COLUMNS: Final = (
+    "source",
+    "order_id",
+    "account",
+    "status",
+    "check_number",
+    "order_revision",
+    "currency",
+    "customer",
+    "business_organisation",
+    "settlement_organisation",
+    "payment_method",
+    "total",
+    "due_date",
+    "paid",
+    "refunded",
+    "payments",
+    "fingerprints",
+    "parked",
+)
+ORDER_COLUMN_COUNT: Final = len(ORDER_COLUMNS)
+CHECKS: Final = Columns(sources="text", order_ids="text", accounts="text")
 LOCKED_ORDERS: Final = text(
-    """
+    f"""
     with held as (
         insert into order_state (source, order_id, account)
-        select * from unnest(cast(:sources as text[]), cast(:order_ids as text[]), cast(:accounts as text[]))
+        select * from unnest({CHECKS.sql})
         on conflict (source, order_id) do update set account = order_state.account
-        returning source, order_id, account, status, check_number, order_revision, currency, customer,
-                  business_organisation, settlement_organisation, payment_method, total, due_date, paid,
-                  refunded, payments, fingerprints, parked),
+        returning {", ".join(ORDER_COLUMNS)}),
     pool as materialized (
         select account from account
         where account = any(array(select account from held union select unnest(cast(:named as text[]))))
@@ -35,6 +56,35 @@ LOCKED_ORDERS: Final = text(
     """
 )
 
+ORDERS: Final = Columns(
+    order_sources="text",
+    order_ids="text",
+    order_accounts="text",
+    order_statuses="text",
+    order_checks="bigint",
+    order_revisions="int",
+    order_currencies="text",
+    order_customers="text",
+    order_businesses="text",
+    order_settlements="text",
+    order_methods="text",
+    order_totals="bigint",
+    order_due_dates="date",
+    order_paid="bigint",
+    order_refunded="bigint",
+    order_payments="bytea",
+    order_fingerprints="bytea",
+    order_parked="bytea",
+)
+DECISIONS: Final = Columns(
+    decision_accounts="text",
+    decision_sources="text",
+    decision_orders="text",
+    decision_checks="bigint",
+    decision_outcomes="text",
+    decision_entries="bigint",
+    decision_bodies="bytea",
+)
 SAVE: Final = text(
     f"""
     with {ledger.PARTS},
@@ -47,23 +97,11 @@ SAVE: Final = text(
             total = n.total, due_date = n.due_date, paid = n.paid, refunded = n.refunded,
             payments = n.payments, fingerprints = n.fingerprints, parked = n.parked,
             changed_at = cast(:written_at as timestamptz)
-        from unnest(
-            cast(:order_sources as text[]), cast(:order_ids as text[]), cast(:order_accounts as text[]),
-            cast(:order_statuses as text[]), cast(:order_checks as bigint[]), cast(:order_revisions as int[]),
-            cast(:order_currencies as text[]), cast(:order_customers as text[]),
-            cast(:order_businesses as text[]), cast(:order_settlements as text[]), cast(:order_methods as text[]),
-            cast(:order_totals as bigint[]), cast(:order_due_dates as date[]), cast(:order_paid as bigint[]),
-            cast(:order_refunded as bigint[]), cast(:order_payments as bytea[]),
-            cast(:order_fingerprints as bytea[]), cast(:order_parked as bytea[]))
-            as n (source, order_id, account, status, check_number, order_revision, currency, customer,
-                  business_organisation, settlement_organisation, payment_method, total, due_date, paid,
-                  refunded, payments, fingerprints, parked)
+        from unnest({ORDERS.sql})
+            as n ({", ".join(ORDER_COLUMNS)})
         where o.source = n.source and o.order_id = n.order_id)
     insert into decision (account, source, order_id, check_number, outcome, entry_number, body, decided_at)
-    select n.*, cast(:written_at as timestamptz) from unnest(
-        cast(:decision_accounts as text[]), cast(:decision_sources as text[]), cast(:decision_orders as text[]),
-        cast(:decision_checks as bigint[]), cast(:decision_outcomes as text[]),
-        cast(:decision_entries as bigint[]), cast(:decision_bodies as bytea[])) as n
+    select n.*, cast(:written_at as timestamptz) from unnest({DECISIONS.sql}) as n
     """
 )
 
@@ -104,13 +142,12 @@ async def locked_orders(
     rows = await connection.execute(
         LOCKED_ORDERS,
         {
-            "sources": [source for source, _ in ordered],
-            "order_ids": [order_id for _, order_id in ordered],
-            "accounts": [paying[key] for key in ordered],
+            **CHECKS.parameters((*key, paying[key]) for key in ordered),
             "named": sorted({account for _, account in named}),
         },
     )
-    return {(row.source, row.order_id): _order(row) for row in rows}
+    orders = [_order(row) for row in rows]
+    return {(order.source, order.order_id): order for order in orders}
 
 
 async def save(
@@ -129,7 +166,9 @@ async def save(
 
 async def order(connection: AsyncConnection, source: str, order_id: str) -> OrderState | None:
     """One order without a lock."""
-    wanted = select(order_state).where(order_state.c.source == source, order_state.c.order_id == order_id)
+    wanted = select(*(order_state.c[name] for name in ORDER_COLUMNS)).where(
+        order_state.c.source == source, order_state.c.order_id == order_id
+    )
     row = (await connection.execute(wanted)).one_or_none()
     return None if row is None else _order(row)
 
@@ -144,51 +183,16 @@ async def decisions(connection: AsyncConnection, source: str, order_id: str) -> 
     return [KeptDecision(*row) for row in await connection.execute(wanted)]
 
 
-def _order(row: Row[Any]) -> OrderState:
-    return OrderState(
-        source=row.source,
-        order_id=row.order_id,
-        account=row.account,
-        status=row.status,
-        check_number=row.check_number,
-        order_revision=row.order_revision,
-        currency=row.currency,
-        customer=row.customer,
-        business_organisation=row.business_organisation,
-        settlement_organisation=row.settlement_organisation,
-        payment_method=row.payment_method,
-        total=row.total,
-        due_date=row.due_date,
-        paid=row.paid,
-        refunded=row.refunded,
-        payments=[] if row.payments is None else [LinePaid(*paid) for paid in orjson.loads(row.payments)],
-        fingerprints=row.fingerprints,
-        parked={} if row.parked is None else _unpacked(row.parked),
-    )
+def _order(row: Sequence[Any]) -> OrderState:
+    """An order out of ORDER_COLUMNS, which stand in the order of its fields."""
+    *plain, payments, fingerprints, parked = row[:ORDER_COLUMN_COUNT]
+    paid = [] if payments is None else [LinePaid(*payment) for payment in orjson.loads(payments)]
+    early = {} if parked is None else _unpacked(parked)
+    return OrderState(*(*plain, paid, fingerprints, early))
 
 
-def _orders(orders: Collection[OrderState]) -> dict[str, list[Any]]:
-    names = (
-        "order_sources",
-        "order_ids",
-        "order_accounts",
-        "order_statuses",
-        "order_checks",
-        "order_revisions",
-        "order_currencies",
-        "order_customers",
-        "order_businesses",
-        "order_settlements",
-        "order_methods",
-        "order_totals",
-        "order_due_dates",
-        "order_paid",
-        "order_refunded",
-        "order_payments",
-        "order_fingerprints",
-        "order_parked",
-    )
-    return ledger.columns(names, map(_order_row, orders))
+def _orders(orders: Collection[OrderState]) -> dict[str, Any]:
+    return ORDERS.parameters(map(_order_row, orders))
 
 
 def _order_row(order: OrderState) -> tuple[Any, ...]:
@@ -228,18 +232,8 @@ def _unpacked(packed: bytes) -> dict[int, Parked]:
     }
 
 
-def _decisions(decisions: Sequence[DecisionRow]) -> dict[str, list[Any]]:
-    names = (
-        "decision_accounts",
-        "decision_sources",
-        "decision_orders",
-        "decision_checks",
-        "decision_outcomes",
-        "decision_entries",
-        "decision_bodies",
-    )
-    return ledger.columns(
-        names,
+def _decisions(decisions: Sequence[DecisionRow]) -> dict[str, Any]:
+    return DECISIONS.parameters(
         (
             (row.account, row.source, row.order_id, row.check_number, row.outcome, row.entry_number, row.body)
             for row in decisions
