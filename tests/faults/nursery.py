@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ops.local.errors import StackError
 from ops.local.processes import MARKER
 from ops.local.stack import ROOT
 from tests.faults import launch
@@ -60,6 +61,8 @@ class Nursery:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
+            if self._process.poll() is not None:
+                raise StackError(f"`{' '.join(self.command)}` has ended: run it by hand to see why")
             print(json.dumps(wish), file=self._process.stdin, flush=True)
             answer: dict[str, Any] = json.loads(self._process.stdout.readline())
             return answer
