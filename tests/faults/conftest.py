@@ -23,7 +23,7 @@ from tests.faults.traffic import (
     customer_of,
 )
 
-CODE: Final = re.compile(r"\b[0-9]{6}\b")
+CODE: Final = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
 
 
 @pytest.fixture(scope="package")
