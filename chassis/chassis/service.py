@@ -147,6 +147,7 @@ class ServiceContext:
     async def _run(self) -> None:
         """Waits for the database, then for Kafka; everything that runs beside HTTP starts here."""
         await self._until_database()
+        self._prepare_codecs()
         loops: list[Awaitable[None]] = [self.relay.run(), self._measure(), self._prune()]
         loops.append(
             invariants.watch(self.database, self.service.all_checks, self.settings.invariant_seconds)
@@ -160,6 +161,12 @@ class ServiceContext:
         await self.subscriber.start(self.consumer)
         self._tasks.append(asyncio.create_task(Watch(self.subscriber, self.consumer, self.database).run()))
         _settle_garbage()
+
+    def _prepare_codecs(self) -> None:
+        """Builds what reads this service's events now, so that the first of them need not wait for it."""
+        for entry in self.service.subscriptions:
+            for event in entry.events:
+                assert event.adapter is not None, "a codec is built when it is first asked for"
 
     async def _guard(self, loop: Awaitable[None]) -> None:
         """A loop that ends by an error takes the process with it; the next start is the mending."""

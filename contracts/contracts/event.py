@@ -38,12 +38,24 @@ class Contract:
         return self.name
 
 
+class Codec:
+    """Builds an event's strict JSON codec when it is first asked for, and leaves it at the event.
+
+    Each takes memory and start-up time that only those who read or write the event need.
+    """
+
+    def __get__(self, _: "Event | None", model: type["Event"]) -> TypeAdapter[Any]:
+        adapter: TypeAdapter[Any] = TypeAdapter(model)
+        setattr(model, "adapter", adapter)  # noqa: B010  # the class attribute takes this descriptor's place
+        return adapter
+
+
 class Event:
     """Base of every event model: carries its contract and its strict JSON codec."""
 
     __slots__ = ()
     contract: ClassVar[Contract]
-    adapter: ClassVar[TypeAdapter[Any]]
+    adapter: ClassVar[TypeAdapter[Any]] = Codec()  # type: ignore[assignment]  # a descriptor that gives one
 
     def key(self) -> str:
         """The Kafka key: the id whose order must hold."""
@@ -83,7 +95,6 @@ def event(
         if (name, version) in REGISTRY:
             raise DuplicateContract(contract)
         model.contract = contract
-        model.adapter = TypeAdapter(model)
         REGISTRY[name, version] = TYPES[contract.type] = contract
         return model
 

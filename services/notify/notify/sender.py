@@ -55,6 +55,8 @@ STOP_SECONDS_MAX: Final = 5.0
 FAULT_PAUSE_SECONDS: Final = 1.0
 GATHER_SECONDS: Final = 0.005
 """With all hands busy, how long others that are about to get free are waited for, to claim for them together."""
+RATED_SECONDS: Final = 0.1
+"""How soon a lane that its provider's rate has held up looks again."""
 LOOKS_AFTER_RING_SECONDS: Final = (0.01, 0.05, 0.25)
 """The bell rings just before the commit that stores the deliveries; one of these looks comes after it."""
 DIVERT_MAX: Final = 200
@@ -83,6 +85,8 @@ class Claims:
 
     to_send: Sequence[Outgoing] = ()
     to_settle: Sequence[Outgoing] = ()
+    is_held_up: bool = False
+    """Whether a provider's rate let less through than there were hands."""
 
 
 class Sender:
@@ -150,7 +154,8 @@ class Sender:
             if rung.is_set():
                 rung.clear()
                 looks = list(LOOKS_AFTER_RING_SECONDS)
-            await self._pause(rung, under_way, looks.pop(0) if looks else self.poll_seconds)
+            seconds = looks.pop(0) if looks else self.poll_seconds
+            await self._pause(rung, under_way, min(seconds, RATED_SECONDS) if claims.is_held_up else seconds)
             for task in [task for task in under_way if task.done()]:
                 del under_way[task]
 
@@ -211,7 +216,13 @@ class Sender:
                 work.connection, [outgoing.delivery for outgoing in to_settle], work.now + self.limits.lease
             )
             await self._spend(work, to_send)
-        return Claims(to_send, to_settle)
+            is_held_up = any(
+                channel in self.rates
+                and open_to[channel] < rows_max
+                and not self.breakers[channel].is_open(work.now)
+                for channel in channels
+            )
+        return Claims(to_send, to_settle, is_held_up)
 
     async def _read_templates(self, work: UnitOfWork) -> None:
         """Takes over texts that were saved since the last look."""

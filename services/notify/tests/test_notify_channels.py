@@ -204,7 +204,7 @@ async def test_an_sms_goes_out_in_the_coding_that_loses_nothing(
         "x-kannel-to": "+8613800138000",
         "x-kannel-coding": coding,
         "x-kannel-validity": "240",
-        "x-kannel-dlr-mask": "27",
+        "x-kannel-dlr-mask": "19",
         "x-kannel-dlr-url": "http://127.0.0.1:8005/sms-reports/token-1?status=%d&reply=%A",
     }
 

@@ -4,19 +4,25 @@ The gateway can only call with GET and has no token of ours; the secret in the p
 to nobody else, is the proof. Hence these routes stand beside those with a policy.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Final
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from chassis.http import HttpContext, Problem, Router, retried
 from fastapi import Path, Query, Request
 from fastapi.responses import PlainTextResponse
 
-from chassis import Cause
+from chassis import Cause, UnitOfWork
 from notify.domain.answers import gateway_report, redacted
 from notify.domain.delivery import reported
 from notify.endings import Outcome, conclude
 from notify.repository import deliveries, reports
+from notify.repository.reports import Target
+from notify.together import Together
 
 PATH: Final = "/sms-reports/{token}"
 
@@ -47,18 +53,65 @@ async def take_report(
     return PlainTextResponse("OK")
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A report as it came."""
+
+    token: str
+    status: int
+    reply: str
+
+
+_TOGETHER: Final[WeakKeyDictionary[HttpContext, Together[Reported, bool]]] = WeakKeyDictionary()
+
+
 async def record_report(context: HttpContext, token: str, status: int, reply: str) -> bool:
-    """Stores a report and what it changes; False when no delivery has this token."""
+    """Stores a report and what it changes; False when no delivery has this token.
+
+    Reports that come at the same moment share a transaction.
+    """
+    together = _TOGETHER.get(context)
+    if together is None:
+        together = _TOGETHER[context] = Together(partial(record_reports, context))
+    return await together.do(Reported(token, status, reply))
+
+
+async def record_reports(context: HttpContext, told: Sequence[Reported]) -> Sequence[bool]:
+    """Stores reports in the order in which they came; whether each has a delivery."""
     cause_id = str(uuid4())
     async with context.open_work(Cause(f"coffer/{context.name}", cause_id, cause_id)) as work:
-        found = await reports.by_token(work.connection, token)
-        if found is None:
-            return False
-        account, delivery_id, address = found
-        groups = await deliveries.locked_groups(work.connection, {(account, delivery_id)})
-        await reports.save(work.connection, account, delivery_id, status, redacted(reply, address), work.now)
-        locked = next(one for one in groups[delivery_id] if one.delivery.id == delivery_id)
-        change = reported(locked.delivery, gateway_report(status, reply))
+        found = await reports.by_tokens(work.connection, {one.token for one in told})
+        known = [(one, found[one.token]) for one in told if one.token in found]
+        for turn in _turns(known):
+            await _record(work, turn)
+    return [one.token in found for one in told]
+
+
+def _turns(known: Sequence[tuple[Reported, Target]]) -> list[list[tuple[Reported, Target]]]:
+    """Reports in turns, so that none holds two of one delivery."""
+    turns: list[list[tuple[Reported, Target]]] = []
+    seen: Counter[Target] = Counter()
+    for one, target in known:
+        if seen[target] == len(turns):
+            turns.append([])
+        turns[seen[target]].append((one, target))
+        seen[target] += 1
+    return turns
+
+
+async def _record(work: UnitOfWork, turn: Sequence[tuple[Reported, Target]]) -> None:
+    groups = await deliveries.locked_groups(
+        work.connection, {(target.account, target.id) for _, target in turn}
+    )
+    await reports.save(
+        work.connection,
+        [(target, one.status, redacted(one.reply, target.address)) for one, target in turn],
+        work.now,
+    )
+    outcomes = []
+    for one, target in turn:
+        locked = next(locked for locked in groups[target.id] if locked.delivery.id == target.id)
+        change = reported(locked.delivery, gateway_report(one.status, one.reply))
         if change is not None:
-            await conclude(work, groups, [Outcome(locked=locked, change=change)])
-    return True
+            outcomes.append(Outcome(locked=locked, change=change))
+    await conclude(work, groups, outcomes)

@@ -13,8 +13,8 @@ from notify.domain.outgoing import Outgoing
 from notify.domain.sms import segments
 from notify.settings import Settings
 
-REPORTS_WANTED: Final = 1 | 2 | 8 | 16
-"""Delivered, failed, taken by the SMSC, rejected."""
+REPORTS_WANTED: Final = 1 | 2 | 16
+"""Delivered, failed, rejected; that the SMSC has taken it (8) decides nothing and would double what comes in."""
 REPORT_PATH: Final = "/sms-reports/{token}"
 ANSWER_BYTES_MAX: Final = 4_096
 CONNECT_SECONDS_MAX: Final = 5.0

@@ -7,6 +7,7 @@ blank, which no id has: nobody can name an account so that it becomes one of the
 from typing import Final
 
 COMPANY: Final = "the company"
+COMPANY_ID: Final = "company"
 ENTITY_PREFIX: Final = "entity "
 
 
@@ -17,6 +18,11 @@ def entity_place(entity: str | None) -> str:
 
 def is_account(place: str) -> bool:
     return " " not in place
+
+
+def outward(place: str) -> str:
+    """The place as an id that may stand in events, where nobody of it could be found."""
+    return shown(place) or COMPANY_ID
 
 
 def shown(place: str) -> str:

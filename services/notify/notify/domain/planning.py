@@ -11,7 +11,7 @@ from notify.domain.announcements import QUOTA_LOW, Announcement
 from notify.domain.delivery import Channel, Role, State
 from notify.domain.noise import Rate, Silence, Spell, silenced
 from notify.domain.people import MANDATORY, Contact
-from notify.domain.places import entity_place, is_account
+from notify.domain.places import entity_place, is_account, outward
 from notify.domain.rules import By, Escalation, Rule, Selector, choose
 
 HELD_VALID: Final = timedelta(hours=1)
@@ -91,7 +91,7 @@ def plan(told: Announcement, last_step: int, spell: Spell, world: World, now: da
         verdict = State.EXPIRED, "stale"
     if rule is None:
         nobody = Planned(
-            recipient=told.place,
+            recipient=outward(told.place),
             contact_place=told.place,
             channel=Channel.EMAIL,
             state=State.SUPPRESSED,
@@ -174,7 +174,7 @@ def _deliveries(
     if not chosen:
         for channel in rule.channels:
             yield Planned(
-                recipient=told.place,
+                recipient=outward(told.place),
                 contact_place=told.place,
                 channel=channel,
                 state=State.SUPPRESSED,

@@ -129,7 +129,7 @@ def in_force(stored: Sequence[Rule]) -> list[Rule]:
 
 BOTH: Final = (Channel.SMS, Channel.EMAIL)
 OWN_PEOPLE: Final = (Selector(By.SECURITY), Selector(By.WANTING), Selector(By.MANAGEMENT_WANTING))
-LAST: Final = 1_000_000
+LAST: Final = 900_000
 PRODUCT_RULES: Final = (
     Rule(
         id="quota-low",
