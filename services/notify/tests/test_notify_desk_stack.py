@@ -405,6 +405,8 @@ async def test_canary_addresses_are_in_no_topic_log_metric_dead_letter_or_error(
             office.mail.rcpt.append(f"550 5.1.1 <{email}> unknown")
             office.sms.answers.append(f"403 Not routable {phone}")
             await office.send()
+            office.wait(minutes=2)
+            await office.send()
             metrics = (await client.get("/metrics")).text + generate_latest(REGISTRY).decode()
             feed = (await client.get("/deliveries")).text
         rows = await office.harness.rows("select topic, key, headers, body from outbox")
