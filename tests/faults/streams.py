@@ -168,7 +168,7 @@ class Commander:
         }
         invited = await self._send(client, "/relationships", invitation, 201)
         path = f"/relationships/{invited['relationship_id']}"
-        await self._send(client, f"{path}/accept", {"permissions": [PERMISSION]}, 200)
+        await self._send(client, f"{path}/refuse", {"permissions": [PERMISSION]}, 200)
         ended = await self._send(client, f"{path}/end", None, 200)
         if ended["version"] != 3:
             self.relationships.wrong.append(f"{path} has version {ended['version']} after three changes")

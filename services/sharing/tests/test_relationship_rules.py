@@ -13,6 +13,9 @@ from sharing.domain.accounts import Account, newest
 from sharing.domain.ids import RANDOM_BYTES, uuid7
 from sharing.domain.relationships import (
     AlreadyAccepted,
+    EndOutcome,
+    EndRequested,
+    NotEnding,
     PermissionNotOffered,
     Relationship,
     RelationshipError,
@@ -25,6 +28,9 @@ from sharing.domain.relationships import (
     relationship_changed,
     rename,
     repeats,
+    request_end,
+    set_invoice_status,
+    settle_end,
 )
 
 NOW = datetime(2026, 3, 10, 8, 5, tzinfo=UTC)
@@ -87,7 +93,7 @@ def test_a_permission_that_was_not_offered_is_refused_by_name_and_position() -> 
 def test_repeating_a_step_changes_nothing() -> None:
     relationship = invited(SYNC, VIEW)
     active = accept(relationship, [SYNC], LATER)
-    ended = end(active, LATER)
+    ended = end(relationship, LATER)
     declined = decline(relationship, LATER)
     assert accept(active, [SYNC], LATER) is active
     assert rename(active, "One", LATER) is active
@@ -110,8 +116,9 @@ def test_what_is_over_does_not_change_any_more(state: str) -> None:
 
 
 def test_an_accepted_relationship_is_ended_and_not_declined() -> None:
-    with pytest.raises(AlreadyAccepted):
-        decline(accept(invited(SYNC), [SYNC], NOW), LATER)
+    for step in (decline, end):
+        with pytest.raises(AlreadyAccepted):
+            step(accept(invited(SYNC), [SYNC], NOW), LATER)
 
 
 def test_the_management_account_can_take_an_invitation_back() -> None:
@@ -120,7 +127,33 @@ def test_the_management_account_can_take_an_invitation_back() -> None:
 
 def test_a_change_is_never_dated_before_the_one_it_follows() -> None:
     relationship = accept(invited(SYNC), [SYNC], LATER)
-    assert end(relationship, NOW).changed_at == LATER
+    assert refuse(relationship, [SYNC], NOW).changed_at == LATER
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [("ended", "ended"), ("refused", "active"), ("withdrawn", "active"), ("timed-out", "active")],
+)
+def test_a_request_to_end_leaves_the_relationship_as_it_is_until_its_outcome(
+    outcome: EndOutcome, state: str
+) -> None:
+    asked = request_end(accept(invited(SYNC), [SYNC], NOW), "Q-1", LATER)
+    assert (asked.version, asked.state, asked.ending) == (3, "active", "Q-1")
+    with pytest.raises(EndRequested):
+        request_end(asked, "Q-2", LATER)
+    settled = settle_end(asked, outcome, LATER)
+    assert (settled.version, settled.state, settled.ending) == (4, state, None)
+    with pytest.raises(NotEnding):
+        settle_end(settled, outcome, LATER)
+    told = relationship_changed(settled, "Q-1", outcome)
+    assert (told.request_id, told.end_outcome, told.relationship_version) == ("Q-1", outcome, 4)
+
+
+def test_copied_invoicing_becomes_the_members_own_when_the_permission_goes() -> None:
+    copied = set_invoice_status(accept(invited(SYNC, INVOICES), [INVOICES], NOW), "copied", NOW)
+    assert rename(copied, "Two", LATER).invoice_status == "copied"
+    assert refuse(copied, [INVOICES], LATER).invoice_status == "own"
+    assert settle_end(request_end(copied, "Q-1", LATER), "ended", LATER).invoice_status == "own"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,12 @@ from sharing.app import service
 from sharing.tables import METADATA
 from sqlalchemy import Connection
 
-from contracts import MasterDataChanged, RelationshipChanged
+from contracts import (
+    MasterDataChanged,
+    RelationshipChanged,
+    RelationshipEndAnswered,
+    RelationshipEndRequested,
+)
 
 pytestmark = pytest.mark.stack
 
@@ -71,6 +76,24 @@ class Caller:
         return await self.post(f"/relationships/{relationship_id}/end")
 
 
+async def ended(harness: Harness, caller: Caller, relationship_id: str) -> None:
+    """Asks for the end of an accepted relationship, to which fund-pool and credit agree."""
+    request = (await caller.end(relationship_id)).json()
+    assert request["ending"] is not None
+    for service_name in ("fund-pool", "credit"):
+        answer = RelationshipEndAnswered(
+            request_id=request["ending"],
+            relationship_id=relationship_id,
+            relationship_version=request["version"],
+            management_account=request["management_account"],
+            member_account=request["member_account"],
+            answered_by=service_name,
+            outcome="agreed",
+            answered_at=NOW,
+        )
+        await harness.context.consumer.consume([harness.raw(answer, source=f"coffer/{service_name}")])
+
+
 async def findings(harness: Harness) -> list[str]:
     found = await run_checks(harness.context.database, service.all_checks)
     return [finding.check.name for finding in found if not finding.holds]
@@ -90,15 +113,17 @@ async def test_a_relationship_lives_from_invitation_to_end(harness: Harness) -> 
     assert (accepted["state"], states(accepted)) == ("active", {SYNC: "accepted", VIEW: "offered"})
     refused = await member.post(f"/relationships/{relationship_id}/refuse", {"permissions": [VIEW]})
     assert states(refused.json()) == {SYNC: "accepted", VIEW: "refused"}
-    ended = await group.end(relationship_id)
-    assert (ended.json()["state"], ended.json()["version"]) == ("ended", 4)
-    told = only(await harness.drain(), RelationshipChanged)
+    await ended(harness, group, relationship_id)
+    events = await harness.drain()
+    assert [event.relationship_version for event in only(events, RelationshipEndRequested)] == [4]
+    told = only(events, RelationshipChanged)
     assert [(event.relationship_version, event.state) for event in told] == [
         (1, "invited"),
         (2, "active"),
         (3, "active"),
-        (4, "ended"),
+        (5, "ended"),
     ]
+    assert (told[-1].end_outcome, told[-1].request_id is None) == ("ended", False)
     assert {permission.name: permission.state for permission in told[2].permissions} == {
         SYNC: "accepted",
         VIEW: "refused",
@@ -112,15 +137,16 @@ async def test_the_history_says_who_changed_what_and_when(harness: Harness) -> N
     harness.now = NOW + timedelta(hours=1)
     await member.accept(relationship_id, SYNC)
     harness.now = NOW + timedelta(hours=2)
-    await member.end(relationship_id)
+    await ended(harness, member, relationship_id)
     history = (await group.http.get(f"/relationships/{relationship_id}/history")).json()["items"]
     assert [(each["step"], each["side"], each["changed_by"]) for each in history] == [
         ("invited", "management", "user of A-GROUP"),
         ("accepted", "member", "user of A-1"),
+        ("end-requested", "member", "user of A-1"),
         ("ended", "member", "user of A-1"),
     ]
     hours = [datetime.fromisoformat(each["relationship"]["changed_at"]) - NOW for each in history]
-    assert hours == [timedelta(hours=number) for number in range(3)]
+    assert hours == [timedelta(hours=number) for number in (0, 1, 2, 2)]
 
 
 async def test_a_relationship_is_told_as_of_a_moment(harness: Harness) -> None:
@@ -129,7 +155,7 @@ async def test_a_relationship_is_told_as_of_a_moment(harness: Harness) -> None:
     harness.now = NOW + timedelta(hours=1)
     await member.accept(relationship_id, SYNC)
     harness.now = NOW + timedelta(hours=2)
-    await group.end(relationship_id)
+    await ended(harness, group, relationship_id)
 
     async def state(hours: float) -> tuple[str, list[str]]:
         as_of = {"as_of": (NOW + timedelta(hours=hours)).isoformat()}
@@ -414,7 +440,10 @@ async def test_each_check_reports_spoiled_data(harness: Harness, check: str, sql
 
 
 def test_every_check_is_spoiled_once() -> None:
-    assert {check.name for check in service.checks} == {name for name, _ in SPOILED}
+    about_relationships = {
+        name for check in service.checks if (name := check.name).startswith("relationship-")
+    }
+    assert about_relationships == {name for name, _ in SPOILED}
 
 
 async def test_every_route_declares_a_policy_and_shows_examples(harness: Harness) -> None:

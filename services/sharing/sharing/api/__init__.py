@@ -2,6 +2,15 @@
 
 from typing import Final
 
-from sharing.api import accounts, commands, queries
+from sharing.api import accounts, changes, commands, ending, invoicing, queries, resources, views
 
-ROUTERS: Final = (commands.router, queries.router, accounts.router)
+ROUTERS: Final = (
+    commands.router,
+    ending.router,
+    queries.router,
+    changes.router,
+    views.router,
+    resources.router,
+    invoicing.router,
+    accounts.router,
+)

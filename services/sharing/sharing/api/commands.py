@@ -1,25 +1,18 @@
-"""Invitations, answers and endings."""
+"""Invitations and answers."""
 
 import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from chassis.http import LOADED, Access, CurrentAccess, FieldError, NotFound, Policy, Problem, Router, Work
+from chassis.http import LOADED, Access, CurrentAccess, FieldError, Policy, Problem, Router, Work
 from fastapi import Response
 
 from chassis import UnitOfWork
 from sharing.api.models import Answer, Invitation, Relationship, RelationshipId, Renaming, view
-from sharing.api.parties import acting_side
+from sharing.api.steps import decided, standing_for, stored
 from sharing.domain import ids
 from sharing.domain import relationships as domain
-from sharing.domain.relationships import (
-    Change,
-    PermissionNotOffered,
-    RelationshipError,
-    RelationshipOver,
-    Side,
-    Step,
-)
+from sharing.domain.relationships import Change, Side, Step
 from sharing.repository import accounts as account_rows
 from sharing.repository import relationships as relationship_rows
 
@@ -27,7 +20,6 @@ router = Router(tags=["relationships"])
 
 INVITE: Final = Policy("relationship:invite", roles=(), account=LOADED)
 ANSWER: Final = Policy("relationship:answer", roles=(), account=LOADED)
-END: Final = Policy("relationship:end", roles=(), account=LOADED)
 RENAME: Final = Policy("relationship:rename", roles=(), account=LOADED)
 
 
@@ -48,7 +40,8 @@ async def invite(body: Invitation, work: Work, access: CurrentAccess, response: 
     side: Side = "administrator" if access.accounts is None else "management"
     change = Change(relationship=invited, step="invited", side=side, changed_by=access.principal.subject)
     if await relationship_rows.insert(work.connection, change):
-        _tell(work, change)
+        work.emit(domain.relationship_changed(invited))
+        work.count("relationship", change.step)
         return view(invited)
     response.status_code = 200
     return view(await _repeated(work, body))
@@ -141,19 +134,6 @@ async def decline(relationship_id: RelationshipId, work: Work, access: CurrentAc
     )
 
 
-@router.post("/relationships/{relationship_id}/end", policy=END, summary="End the relationship")
-async def end(relationship_id: RelationshipId, work: Work, access: CurrentAccess) -> Relationship:
-    """For either side, at once; before the member has answered, it takes the invitation back."""
-    return await _apply(
-        work,
-        access,
-        relationship_id,
-        "ended",
-        ("management", "member"),
-        lambda standing: domain.end(standing, work.now),
-    )
-
-
 @router.put(
     "/relationships/{relationship_id}/display-name",
     policy=RENAME,
@@ -182,31 +162,9 @@ async def _apply(
     decide: Callable[[domain.Relationship], domain.Relationship],
 ) -> Relationship:
     """One step of a locked relationship by one of the sides that may take it; a repeat changes nothing."""
-    standing = await relationship_rows.locked(work.connection, relationship_id)
-    if standing is None:
-        raise NotFound
-    side = acting_side(access, standing, sides)
-    try:
-        after = decide(standing)
-    except RelationshipError as refused:
-        raise _problem(refused) from None
+    standing, side = await standing_for(work, access, relationship_id, sides)
+    after = decided(decide, standing)
     if after is not standing:
         change = Change(relationship=after, step=step, side=side, changed_by=access.principal.subject)
-        await relationship_rows.update(work.connection, change)
-        _tell(work, change)
+        await stored(work, standing, change)
     return view(after)
-
-
-def _tell(work: UnitOfWork, change: Change) -> None:
-    work.emit(domain.relationship_changed(change.relationship))
-    work.count("relationship", change.step)
-
-
-def _problem(refused: RelationshipError) -> Problem:
-    if isinstance(refused, PermissionNotOffered):
-        errors = [
-            FieldError(field=f"permissions[{at}]", message="was not offered") for at in refused.positions
-        ]
-        return Problem(422, "permission-not-offered", detail=str(refused), errors=errors)
-    kind = "relationship-over" if isinstance(refused, RelationshipOver) else "relationship-accepted"
-    return Problem.conflict(kind, str(refused))

@@ -97,6 +97,7 @@ class Relationship(BaseModel):
     display_name: str
     invoice_status: Literal["none", "own", "copied"]
     changed_at: datetime
+    ending: str | None = Field(default=None, description="The request to end it that is under way.")
 
 
 class ChangeView(BaseModel):
@@ -131,6 +132,7 @@ def view(relationship: domain.Relationship) -> Relationship:
         display_name=relationship.display_name,
         invoice_status=relationship.invoice_status,
         changed_at=relationship.changed_at,
+        ending=relationship.ending,
     )
 
 

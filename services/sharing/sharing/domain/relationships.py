@@ -1,7 +1,8 @@
 """Relationships between a management and a member account, and the permissions in them (seed 000).
 
 A management account invites with a list of permissions; the member answers permission by permission; either
-side ends it. Each function returns the relationship after the step, or the same one when nothing changes.
+side asks to end it, and it ends when nothing stands against it. Each function returns the relationship after
+the step, or the same one when nothing changes.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,10 +17,30 @@ from contracts import RelationshipChanged
 Kind = Literal["financial", "trusteeship"]
 State = Literal["invited", "active", "declined", "ended"]
 Side = Literal["management", "member", "administrator"]
-Step = Literal["invited", "accepted", "refused", "declined", "ended", "renamed"]
+EndOutcome = Literal["ended", "refused", "withdrawn", "timed-out"]
+Step = Literal[
+    "invited",
+    "accepted",
+    "refused",
+    "declined",
+    "ended",
+    "renamed",
+    "end-requested",
+    "end-refused",
+    "end-withdrawn",
+    "end-timed-out",
+    "invoicing-changed",
+]
 InvoiceStatus = Literal["none", "own", "copied"]
 
 LIVE: Final = frozenset({"invited", "active"})
+INVOICES: Final[PermissionName] = "manage-invoices"
+END_STEPS: Final[dict[EndOutcome, Step]] = {
+    "ended": "ended",
+    "refused": "end-refused",
+    "withdrawn": "end-withdrawn",
+    "timed-out": "end-timed-out",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +59,17 @@ class Relationship:
     display_name: str
     invoice_status: InvoiceStatus
     changed_at: datetime
+    ending: str | None = None
+    """The request to end it that is under way."""
 
     @property
     def is_live(self) -> bool:
         return self.state in LIVE
+
+    @property
+    def manages_invoices(self) -> bool:
+        """Whether the management account may set the member's invoicing."""
+        return self.state == "active" and INVOICES in self.accepted
 
     @property
     def permissions(self) -> list[Permission]:
@@ -85,6 +113,23 @@ class PermissionNotOffered(RelationshipError):
         self.names = tuple(names)
         self.positions = tuple(positions)
         super().__init__(f"{', '.join(names)} was not offered in this relationship.")
+
+
+class EndRequested(RelationshipError):
+    """A request to end the relationship is under way."""
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(
+            "A request to end the relationship is under way; wait for its outcome, or withdraw it."
+        )
+
+
+class NotEnding(RelationshipError):
+    """No request to end the relationship is under way."""
+
+    def __init__(self) -> None:
+        super().__init__("No request to end the relationship is under way.")
 
 
 class AlreadyAccepted(RelationshipError):
@@ -179,14 +224,43 @@ def decline(standing: Relationship, now: datetime) -> Relationship:
 
 
 def end(standing: Relationship, now: datetime) -> Relationship:
-    """Either side ends the relationship, or the management account takes its invitation back; at once.
+    """Either side takes an invitation back or lets it go; at once, because nothing rests on it yet.
 
-    Errors: RelationshipOver when it was declined.
+    Errors: RelationshipOver when it was declined, AlreadyAccepted when it is to be asked for instead.
     """
     if standing.state == "ended":
         return standing
     _require_live(standing)
+    if standing.state == "active":
+        raise AlreadyAccepted
     return _changed(standing, replace(standing, state="ended"), now)
+
+
+def request_end(standing: Relationship, request_id: str, now: datetime) -> Relationship:
+    """Either side asks to end an accepted relationship; it goes on until fund-pool and credit have answered.
+
+    Errors: RelationshipOver, EndRequested.
+    """
+    _require_live(standing)
+    if standing.ending is not None:
+        raise EndRequested(standing.ending)
+    return _changed(standing, replace(standing, ending=request_id), now)
+
+
+def settle_end(standing: Relationship, outcome: EndOutcome, now: datetime) -> Relationship:
+    """What becomes of the request to end that is under way.
+
+    Errors: NotEnding.
+    """
+    if standing.ending is None:
+        raise NotEnding
+    state: State = "ended" if outcome == "ended" else standing.state
+    return _changed(standing, replace(standing, state=state, ending=None), now)
+
+
+def set_invoice_status(standing: Relationship, status: InvoiceStatus, now: datetime) -> Relationship:
+    """Says anew where the member's invoicing comes from."""
+    return _changed(standing, replace(standing, invoice_status=status), now)
 
 
 def rename(standing: Relationship, display_name: str, now: datetime) -> Relationship:
@@ -210,14 +284,21 @@ def _require_offered(standing: Relationship, permissions: Sequence[PermissionNam
 
 
 def _changed(standing: Relationship, after: Relationship, now: datetime) -> Relationship:
-    """The next version, never dated before the one it follows; the standing one when nothing differs."""
+    """The next version, never dated before the one it follows; the standing one when nothing differs.
+
+    Copied invoicing ends with the permission for it: the values then stay as the member's own.
+    """
     if after == standing:
         return standing
+    if after.invoice_status == "copied" and not after.manages_invoices:
+        after = replace(after, invoice_status="own")
     return replace(after, version=standing.version + 1, changed_at=max(now, standing.changed_at))
 
 
-def relationship_changed(relationship: Relationship) -> RelationshipChanged:
-    """The event that tells the full state."""
+def relationship_changed(
+    relationship: Relationship, request_id: str | None = None, outcome: EndOutcome | None = None
+) -> RelationshipChanged:
+    """The event that tells the full state, and what became of a request to end."""
     return RelationshipChanged(
         relationship_id=relationship.relationship_id,
         relationship_version=relationship.version,
@@ -228,5 +309,7 @@ def relationship_changed(relationship: Relationship) -> RelationshipChanged:
         permissions=relationship.permissions,
         display_name=relationship.display_name,
         invoice_status=relationship.invoice_status,
+        request_id=request_id,
+        end_outcome=outcome,
         changed_at=relationship.changed_at,
     )

@@ -53,6 +53,18 @@ def tell(sharing: Sharing, told: Told, now: datetime, events_max: int) -> Tellin
     return Telling(events, Told(max(told.until, now)), later)
 
 
+def _pending(sharing: Sharing, told: Told) -> list[datetime]:
+    """The moments still to be told; before the first trusteeship there is nobody to gain anything."""
+    begins = min((fact.span.start for held in sharing.trusteeships.values() for fact in held), default=None)
+    if begins is None:
+        return []
+    return sorted(
+        moment
+        for moment in sharing.moments()
+        if moment >= begins and (moment > told.until or _is_partly(told, moment))
+    )
+
+
 def _is_partly(told: Told, moment: datetime) -> bool:
     return moment == told.until and told.part is not None
 

@@ -1,5 +1,6 @@
 """Relationships as they stand, as they stood, and every change of them."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,7 +14,7 @@ from sharing.tables import relationship, relationship_history
 
 STATE: Final = (
     "relationship_id, version, kind, management_account, member_account, state, offered, accepted, refused, "
-    "display_name, invoice_status, changed_at"
+    "display_name, invoice_status, changed_at, ending"
 )
 VALUES: Final = ", ".join(f":{name}" for name in STATE.split(", "))
 CHANGE: Final = "step, side, changed_by"
@@ -36,7 +37,8 @@ UPDATE: Final = text(
     with changed as (
         update relationship
         set version = :version, state = :state, accepted = :accepted, refused = :refused,
-            display_name = :display_name, invoice_status = :invoice_status, changed_at = :changed_at
+            display_name = :display_name, invoice_status = :invoice_status, changed_at = :changed_at,
+            ending = :ending
         where relationship_id = :relationship_id and version = :version - 1
         returning *
     )
@@ -85,6 +87,7 @@ def _values(change: Change) -> dict[str, Any]:
         "display_name": after.display_name,
         "invoice_status": after.invoice_status,
         "changed_at": after.changed_at,
+        "ending": after.ending,
         "step": change.step,
         "side": change.side,
         "changed_by": change.changed_by,
@@ -96,6 +99,44 @@ async def locked(connection: AsyncConnection, relationship_id: str) -> Relations
     query = select(relationship).where(relationship.c.relationship_id == relationship_id).with_for_update()
     row = (await connection.execute(query)).first()
     return _relationship(row) if row else None
+
+
+async def locked_many(connection: AsyncConnection, ids: Collection[str]) -> dict[str, Relationship]:
+    """These relationships as they stand, locked in the order of their ids."""
+    query = (
+        select(relationship)
+        .where(text("relationship_id = any(cast(:ids as text[]))"))
+        .order_by(relationship.c.relationship_id)
+        .with_for_update()
+    )
+    rows = await connection.execute(query, {"ids": list(ids)})
+    return {row.relationship_id: _relationship(row) for row in rows}
+
+
+async def locked_financial(
+    connection: AsyncConnection, members: Collection[str], management_account: str | None = None
+) -> dict[str, Relationship]:
+    """The active financial relationship of each of these members, locked; with one management account, or any."""
+    query = (
+        select(relationship)
+        .where(
+            text("member_account = any(cast(:members as text[]))"),
+            relationship.c.kind == "financial",
+            relationship.c.state == "active",
+        )
+        .order_by(relationship.c.relationship_id)
+        .with_for_update()
+    )
+    if management_account is not None:
+        query = query.where(relationship.c.management_account == management_account)
+    rows = await connection.execute(query, {"members": list(members)})
+    return {row.member_account: _relationship(row) for row in rows}
+
+
+async def update_many(connection: AsyncConnection, changes: Sequence[Change]) -> None:
+    """Stores the next versions of locked relationships, each with its step."""
+    if changes:
+        await connection.execute(UPDATE, [_values(change) for change in changes])
 
 
 async def live(connection: AsyncConnection, member_account: str, kind: Kind) -> Relationship | None:
@@ -197,4 +238,5 @@ def _relationship(row: Row[*tuple[Any, ...]]) -> Relationship:
         display_name=row.display_name,
         invoice_status=row.invoice_status,
         changed_at=row.changed_at,
+        ending=row.ending,
     )
