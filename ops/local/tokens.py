@@ -30,6 +30,7 @@ ROLES = (
     "account-user",
     "operator",
     "order-system",
+    "billing-system",
 )
 
 
