@@ -3,9 +3,10 @@
 import re
 from typing import Final
 
-from stdnum.cn.uscc import calc_check_digit
-
-CHARACTERS: Final = "[0-9A-HJ-NPQRTUWXY]"
+VALUES: Final = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+"""Each character stands for its place here."""
+WEIGHTS: Final = tuple(pow(3, place, 31) for place in range(17))
+CHARACTERS: Final = f"[{VALUES}]"
 FORM: Final = re.compile(rf"{CHARACTERS}{{2}}[0-9]{{6}}{CHARACTERS}{{10}}")
 """Registering authority, category, six digits of the region, nine of the organisation, the check character.
 
@@ -27,10 +28,16 @@ def unified_social_credit_code(text: str) -> str:
             "must be a unified social credit code: 18 digits and capital letters without I, O, S, V and Z,"
             " such as 91110000600037341L"
         )
-    right = calc_check_digit(code[:17])
+    right = check_character(code[:17])
     if code[-1] != right:
         raise WrongTaxId(
             f"ends with the check character {code[-1]}; for {code[:17]} it would be {right},"
             " so that at least one character is wrong"
         )
     return code
+
+
+def check_character(body: str) -> str:
+    """The character that makes the weighted sum of all 18 divisible by 31."""
+    total = sum(VALUES.index(character) * weight for character, weight in zip(body, WEIGHTS, strict=True))
+    return VALUES[-total % 31]
