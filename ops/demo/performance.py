@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
+from email import message_from_bytes
+from email.policy import default
 from typing import Final, TypeVar
 
 from rich.progress import Progress, TaskID
@@ -13,9 +15,11 @@ from ops.demo.day import Day
 from ops.demo.playing import Playing, playing
 from ops.demo.story import TOPICS, Narrator, money
 from ops.demo.teller import Teller
+from ops.demo.thread import play_thread
 from ops.demo.verdict import Finding, findings
 from ops.demo.watching import SinkWatch, TopicWatch
 from ops.local.services import SERVICES
+from ops.local.sinks import Message
 from ops.local.stack import Stack
 from ops.verify.__main__ import verify
 from ops.verify.checks import Outcome
@@ -50,6 +54,21 @@ class Performance:
                 await self.approvals(day, caught_up)
                 await self.evening(day, caught_up)
             await self.verdict(day)
+        await self.thread()
+
+    async def thread(self) -> None:
+        """One episode over two days, with the time passed in."""
+        self.teller.act("The thread of one episode")
+        with self.teller.waiting("three notices, a day apart ..."):
+            mails = await play_thread(self.stack)
+        for at, mail in mails:
+            self.teller.line(f"{at:%d %B, %H:%M} UTC: {mail['subject']}")
+        threads = {self._thread_of(mail) for _, mail in mails}
+        self.teller.line(f"{len(mails)} mails, {len(threads)} thread: all refer to {threads.pop()}.")
+
+    def _thread_of(self, mail: Message) -> str:
+        content = self.stack.mail.content(int(mail["number"]))
+        return str(message_from_bytes(content, policy=default)["References"])
 
     async def prepare(self, day: Playing) -> None:
         """Before the day: master data, what people enter, and money that arrives."""

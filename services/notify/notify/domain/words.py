@@ -14,7 +14,7 @@ LABELS: Final[Mapping[str, tuple[str, str]]] = {
     "unsettled": ("未结清金额", "Unsettled amount"),
     "outstanding_fees": ("欠费", "Outstanding fees"),
     "negative_bill": ("负账单", "Negative bill"),
-    "overdue": ("欠费金额", "Overdue"),
+    "overdue": ("逾期金额", "Overdue"),
     "document": ("单据", "Document"),
     "amount": ("金额", "Amount"),
     "object": ("信用对象", "Credit object"),

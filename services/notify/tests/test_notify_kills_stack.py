@@ -1,0 +1,89 @@
+"""SIGKILL while sending: every notice comes to its end, and doubles are counted beside what explains them."""
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from chassis.testing import AUDIENCE, ISSUER
+from notify.domain.delivery import Channel
+from notify.testing import HOST, PASSWORD, USERNAME, quota_low
+
+pytestmark = pytest.mark.stack
+
+NOTICES = int(os.environ.get("COFFER_KILL_NOTICES", "60"))
+KILLS = int(os.environ.get("COFFER_KILLS", "5"))
+"""300 and 20 are the bigger setting."""
+PROGRAM = Path(__file__).with_name("sending.py")
+IN_DOUBT = "select account, id from delivery where phase = 'transmitting'"
+
+
+def settings(office: Any, folder: Path) -> str:
+    return json.dumps(
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "database_dsn": office.harness.dsn(),
+            "oidc_issuer": ISSUER,
+            "oidc_audience": AUDIENCE,
+            "oidc_jwks": office.harness.context.settings.oidc_jwks,
+            "smtp_host": HOST,
+            "smtp_port": office.mail.port,
+            "smtp_username": USERNAME,
+            "smtp_password": PASSWORD,
+            "smtp_ca_file": office.mail.ca_file(folder),
+            "sms_url": office.sms.url,
+            "delivery_poll_seconds": 0.05,
+            "deliveries_at_once_max": 3,
+        }
+    )
+
+
+async def test_killed_while_sending_every_notice_arrives_and_doubles_are_explained_is_forgotten_and_little_is_said_twice(
+    office: Any, findings: Any, tmp_path: Path
+) -> None:
+    random = Random(20260310)
+    office.harness.now = datetime.now(UTC)
+    for number in range(NOTICES):
+        await office.contact(f"p-{number}", account=f"A-{number}", phone=None)
+    await office.harness.play(*(quota_low(office.now, account=f"A-{number}") for number in range(NOTICES)))
+    for kill in range(KILLS):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(PROGRAM), settings(office, tmp_path)
+        )
+        enough = (kill + 1) * NOTICES // (KILLS + 1) - random.randrange(3)
+        await office.until(lambda enough=enough: len(office.mail.taken) >= enough, seconds=30)
+        await asyncio.sleep(random.random() * 0.02)  # the kill falls anywhere in an attempt
+        process.kill()
+        await process.wait()
+    doubtful = {str(row["id"]) for row in await office.harness.rows(IN_DOUBT)}
+    explained = sum(id_of(mail) in doubtful for mail in office.mail.taken)
+    survivor = office.sender()
+    for _ in range(30):
+        office.harness.now = office.now + timedelta(minutes=6)
+        claims = await survivor.claim([Channel.EMAIL], 100)
+        await asyncio.gather(
+            *(survivor.deliver(outgoing) for outgoing in claims.to_send),
+            *(survivor.settle(outgoing) for outgoing in claims.to_settle),
+        )
+    arrived = Counter(id_of(mail) for mail in office.mail.taken)
+    doubles = sum(count - 1 for count in arrived.values())
+    print(
+        f"{NOTICES} notices, {KILLS} kills: {doubles} doubles, {explained} accepted before a kill and not written down"
+    )
+    assert len(arrived) == NOTICES, "every notice has arrived"
+    assert doubles <= explained
+    open_ones = await office.harness.rows("select id from delivery where ended_at is null and due_at is null")
+    assert open_ones == []
+    assert await office.harness.rows("select id from delivery where ended_at is null") == []
+    assert set(await findings()) <= {"delivery-not-forgotten"}
+
+
+def id_of(mail: Any) -> str:
+    """The delivery that a mail belongs to: a repeat bears the id of what it repeats."""
+    return str(mail.message["Message-ID"]).strip("<>").partition("@")[0]
