@@ -6,7 +6,7 @@ the services of the stack, with the time as an argument; its mails go to the sta
 
 import ssl
 from datetime import UTC, datetime, timedelta
-from random import Random
+from random import SystemRandom
 from typing import Any, Final
 
 from chassis.testing import Harness
@@ -71,7 +71,7 @@ async def _send(harness: Harness, channel: SmtpChannel) -> None:
         instance="demo",
         at_once_max=8,
         poll_seconds=1.0,
-        random=Random(1),
+        random=SystemRandom(),
     )
     for outgoing in (await sender.claim([Channel.EMAIL], 10)).to_send:
         await sender.deliver(outgoing)
