@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ops.demo.day import Day
 from ops.demo.playing import Playing, playing
+from ops.demo.sharing import SharingAct
 from ops.demo.story import TOPICS, Narrator, money
 from ops.demo.teller import Teller
 from ops.demo.thread import play_thread
@@ -53,7 +54,9 @@ class Performance:
                 await self.orders(day, caught_up)
                 await self.approvals(day, caught_up)
                 await self.evening(day, caught_up)
-            await self.verdict(day)
+                shared = await SharingAct(day, self.teller).play()
+                await day.rest()
+            await self.verdict(day, shared)
         await self.thread()
 
     async def thread(self) -> None:
@@ -157,11 +160,11 @@ class Performance:
             await day.deliveries_ended()
         await caught_up()
 
-    async def verdict(self, day: Playing) -> None:
+    async def verdict(self, day: Playing, shared: Finding) -> None:
         """What was expected and what was seen, whether every invariant holds, and where everything is."""
         self.teller.act("What came of it")
         with self.teller.waiting("comparing ..."):
-            found = await findings(day)
+            found = [*await findings(day), shared]
         self._show_findings(found)
         with self.teller.waiting("make verify ..."):
             outcomes = await verify(day.services, self.stack.bootstrap_servers, VERIFY_SECONDS)

@@ -8,9 +8,10 @@ from contracts.master_data_changed import MasterDataChanged
 from contracts.order_cancelled import OrderCancelled
 from contracts.order_decided import OrderDecided
 from contracts.order_submitted import OrderSubmitted
+from contracts.relationship_end_requested import RelationshipEndRequested
 
 from chassis import Service, Subscription
-from credit import api, handlers, invariants
+from credit import api, ends, handlers, invariants
 from credit.publishing import WAIT
 from credit.settings import Settings
 
@@ -19,6 +20,7 @@ service = Service(
     package="credit",
     subscriptions=(
         Subscription(handlers.take_master_data, MasterDataChanged),
+        Subscription(ends.answer_end_requests, RelationshipEndRequested),
         Subscription(handlers.apply_orders, OrderSubmitted, OrderCancelled, OrderDecided),
     ),
     timers={WAIT: handlers.end_waits},

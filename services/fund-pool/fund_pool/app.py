@@ -14,8 +14,9 @@ from contracts import (
     PaymentReversed,
     PayoutSettled,
     RelationshipChanged,
+    RelationshipEndRequested,
 )
-from fund_pool import api, gateways, handlers, invariants, jobs
+from fund_pool import api, ends, gateways, handlers, invariants, jobs
 from fund_pool.publishing import REMINDER
 from fund_pool.settings import Settings
 
@@ -25,6 +26,7 @@ service = Service(
     subscriptions=(
         Subscription(handlers.keep_master_data, MasterDataChanged),
         Subscription(handlers.keep_relationships, RelationshipChanged),
+        Subscription(ends.answer_end_requests, RelationshipEndRequested),
         Subscription(gateways.receive_payments, PaymentReceived),
         Subscription(gateways.reverse_payments, PaymentReversed),
         Subscription(gateways.reimburse_expenses, ExpenseApproved),
