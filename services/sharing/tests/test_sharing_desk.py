@@ -8,7 +8,9 @@ from typing import Any
 
 import openpyxl
 import pytest
+from chassis.database import statements
 from chassis.testing import only
+from sharing.app import service
 from sharing.repository import sharing as sharing_rows
 
 from contracts import RelationshipChanged, ResourceChanged, SharingChanged
@@ -555,3 +557,26 @@ async def test_a_decision_takes_the_same_statements_however_much_there_is(town: 
     async with town.harness.connection() as connection:
         whole = await sharing_rows.sharing(connection, "M")
     assert len(whole.facts) > 1_100
+
+
+@pytest.mark.parametrize("resources", [1, 200])
+async def test_a_batch_of_resources_takes_five_statements(town: Town, resources: int) -> None:
+    await town.change("share-types", types=[RI])
+    await town.trustees("S1", "S2")
+    seen: list[int] = []
+    entry = next(each for each in service.subscriptions if "resource-changed" in each.topics)
+    handle = entry.handler
+
+    async def counted(batch: Any) -> None:
+        before = statements(batch.connection)
+        await handle(batch)
+        seen.append(statements(batch.connection) - before)
+
+    object.__setattr__(entry, "handler", counted)
+    try:
+        await town.resources(*(f"RI{number}" for number in range(resources)))
+    finally:
+        object.__setattr__(entry, "handler", handle)
+    assert seen == [5]
+    details = await town.management.get("/accounts/M/sharing/details", allowed="true", member="S1", limit=500)
+    assert len(details["items"]) == resources
