@@ -247,7 +247,8 @@ async def through_kannel(site: Site, _: int) -> list[Result]:
     gateway = kannel.Kannel(site.stack.directory / "kannel")
     await asyncio.to_thread(gateway.start)
     try:
-        bare = await _bare_client(gateway.environment())
+        async with receivers(site) as counted:
+            bare = await _bare_client(gateway.environment(), f"http://{HOST}:{counted.sms}/report?status=%d")
         await _prepare(site, KANNEL_NOTICES, "kind = 'sms'")
         process = site.stack.start_service(
             "notify", extra_env={**gateway.environment(), "COFFER_DELIVERIES_AT_ONCE_MAX": str(AT_ONCE)}
@@ -269,13 +270,15 @@ async def through_kannel(site: Site, _: int) -> list[Result]:
     ]
 
 
-async def _bare_client(environment: dict[str, str]) -> float:
-    """Requests per second of as many hands as notify has, which only post and wait for the answer."""
+async def _bare_client(environment: dict[str, str], report_url: str) -> float:
+    """Requests per second of as many hands as notify has, which post, wait for the answer, and have reports counted."""
     headers = {
         "X-Kannel-Username": environment["COFFER_SMS_USERNAME"],
         "X-Kannel-Password": environment["COFFER_SMS_PASSWORD"],
         "X-Kannel-From": "Coffer",
         "X-Kannel-Coding": "0",
+        "X-Kannel-DLR-Mask": "19",
+        "X-Kannel-DLR-Url": report_url,
     }
     numbers = iter(range(2 * KANNEL_NOTICES))
     limits = httpx.Limits(max_keepalive_connections=0)

@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 from notify.domain.contexts import Words, digest_data, words
 from notify.domain.samples import KINDS, credit_alerted, quota_low, task
-from notify.domain.sheets import guarded, read, unguarded, written
 from notify.domain.sms import Coding, segments
 from notify.domain.templates import Style, Template, TemplateKey
 from notify.rendering import (
@@ -330,13 +329,3 @@ def test_the_same_delivery_has_the_same_ids() -> None:
     first = thread_id("A-1", "quota-low", "CNY", "E-1", LETTER.sender)
     assert first == thread_id("A-1", "quota-low", "CNY", "E-1", LETTER.sender)
     assert first != thread_id("A-1", "payment-overdue", "CNY", "E-1", LETTER.sender)
-
-
-@pytest.mark.parametrize(
-    "value", ["=1+1", "+8613800138000", "-1", "@SUM(A1)", "\tx", "'quoted", "＝1", "plain"]
-)
-def test_no_cell_of_an_export_is_a_formula(value: str) -> None:
-    assert guarded(value)[0] not in "=+-@\t\r＝"
-    assert unguarded(guarded(value)) == value
-    document = written(["a", "b"], [{"a": value, "b": 'x,"y"\r\nz'}])
-    assert read(document) == [{"a": value, "b": 'x,"y"\r\nz'}]

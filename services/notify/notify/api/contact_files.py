@@ -1,53 +1,74 @@
-"""An account's people as a CSV document: out, and in again with a result for each row."""
+"""An account's people as a table: out as CSV or Excel, and in again with a result for each row."""
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
+from zoneinfo import ZoneInfo
 
 from chassis.http import Context, Policy, Problem, Reader, Router, Work
+from chassis.http.downloads import DOWNLOAD, download
+from chassis.sheets import Column, SheetFormat, TableRow, UnreadableTable, read_table
 from contracts.text import Id
+from fastapi import Query
 from fastapi.responses import Response
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import Base64Bytes, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from notify.api.common import OPERATORS, Body, PersonId, settings_of
 from notify.api.contact_bodies import ContactBody
 from notify.domain.delivery import Channel
 from notify.domain.people import Address, Contact
-from notify.domain.sheets import read, written
 from notify.repository import contacts as contact_rows
 from notify.repository import reference
 
 router = Router(tags=["contacts"])
 
-COLUMNS: Final = (
-    "person",
-    "name",
-    "language",
-    "time_zone",
-    "phone",
-    "email",
-    "security",
-    "wants",
-    "wants_of_members",
-    "roles",
-    "quiet_begins",
-    "quiet_ends",
-)
 ROWS_MAX: Final = 2_000
 DOCUMENT_CHARACTERS_MAX: Final = 900_000
 PERSON: Final[TypeAdapter[str]] = TypeAdapter(PersonId)
+REQUIRED: Final = ("person", "name", "language", "time_zone")
+
+
+def _address(channel: Channel) -> Callable[[Contact], str | None]:
+    return lambda contact: contact.addresses[channel].value if channel in contact.addresses else None
+
+
+COLUMNS: Final[list[Column[Contact]]] = [
+    Column("person", lambda contact: contact.person),
+    Column("name", lambda contact: contact.name),
+    Column("language", lambda contact: contact.language),
+    Column("time_zone", lambda contact: contact.time_zone),
+    Column("phone", _address(Channel.SMS)),
+    Column("email", _address(Channel.EMAIL)),
+    Column("security", lambda contact: "yes" if contact.security else None),
+    Column("wants", lambda contact: " ".join(sorted(contact.wants)) or None),
+    Column("wants_of_members", lambda contact: " ".join(sorted(contact.wants_of_members)) or None),
+    Column("roles", lambda contact: " ".join(sorted(contact.roles)) or None),
+    Column("quiet_begins", lambda contact: f"{contact.quiet.begins:%H:%M}" if contact.quiet else None),
+    Column("quiet_ends", lambda contact: f"{contact.quiet.ends:%H:%M}" if contact.quiet else None),
+]
+OPTIONAL: Final = tuple(column.heading for column in COLUMNS if column.heading not in REQUIRED)
 
 
 class ImportBody(Body):
-    """A CSV document with a line of names; `preview` says each row's fate and stores nothing."""
+    """A table with a line of names, as CSV or as an Excel file in base64; `preview` stores nothing."""
 
-    csv: Annotated[str, Field(min_length=1, max_length=DOCUMENT_CHARACTERS_MAX)]
+    csv: Annotated[str, Field(min_length=1, max_length=DOCUMENT_CHARACTERS_MAX)] | None = None
+    xlsx: Annotated[Base64Bytes, Field(max_length=DOCUMENT_CHARACTERS_MAX)] | None = None
     preview: bool = False
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.csv is None) == (self.xlsx is None):
+            raise ValueError("send either csv or xlsx")
+        return self
+
+    @property
+    def table(self) -> bytes:
+        return self.xlsx if self.xlsx is not None else (self.csv or "").encode()
 
 
 class RowResult(BaseModel):
-    """What became of one row, counted from 1; a refused row keeps none of the others back."""
+    """What became of one row, by its line in the table; a refused row keeps none of the others back."""
 
     row: int
     person: str
@@ -64,65 +85,51 @@ class ImportResult(BaseModel):
 
 
 @router.get(
-    "/accounts/{account}/contacts.csv",
+    "/accounts/{account}/contact-list",
     policy=Policy("contact:read", roles=OPERATORS, account="account"),
     response_class=Response,
-    summary="An account's people as CSV",
+    responses=DOWNLOAD,
+    summary="An account's people as a file",
 )
-async def export(account: Id, reader: Reader) -> Response:
-    """At most 2,000 people; a cell that a spreadsheet would calculate begins with an apostrophe."""
+async def export(account: Id, reader: Reader, format: Annotated[SheetFormat, Query()] = "csv") -> Response:
+    """At most 2,000 people; in CSV a cell that a spreadsheet would calculate begins with an apostrophe."""
     found = await contact_rows.after(reader, account, "", ROWS_MAX)
-    document = written(COLUMNS, [_cells(contact) for contact in found])
-    headers = {"Content-Disposition": 'attachment; filename="contacts.csv"'}
-    return Response(document, media_type="text/csv; charset=utf-8", headers=headers)
+    return await download(format, "contacts", COLUMNS, found, ZoneInfo("UTC"))
 
 
 @router.post(
     "/accounts/{account}/contacts/import",
     policy=Policy("contact:write", roles=OPERATORS, account="account"),
-    summary="Store people from a CSV document",
+    summary="Store people from a table",
 )
 async def import_contacts(account: Id, body: ImportBody, work: Work, context: Context) -> ImportResult:
     """Stores each row that is right; channels, preferences and verified addresses of known people stay."""
-    rows = _rows(body.csv)
+    rows = _rows(body.table)
     await reference.lock_account(work.connection, account)
     known = {c.person: c for c in (await contact_rows.at_places(work.connection, [account])).get(account, [])}
     results: list[RowResult] = []
-    for number, row in enumerate(rows, start=1):
-        person = row.get("person", "").strip()
+    for row in rows:
+        person = row.cells.get("person", "").strip()
         try:
-            contact = _contact(account, person, row, known.get(person), settings_of(context))
+            contact = _contact(account, person, row.cells, known.get(person), settings_of(context))
         except (ValidationError, ValueError) as error:
-            results.append(
-                RowResult(row=number, person=person[:64], outcome="refused", reason=_reason(error))
-            )
+            reason = _reason(error)
+            results.append(RowResult(row=row.number, person=person[:64], outcome="refused", reason=reason))
             continue
         if not body.preview:
             await contact_rows.save(work.connection, contact, work.now)
         outcome: Literal["created", "changed"] = "changed" if person in known else "created"
-        results.append(RowResult(row=number, person=person, outcome=outcome))
+        results.append(RowResult(row=row.number, person=person, outcome=outcome))
         known[person] = contact
     counts = {name: sum(one.outcome == name for one in results) for name in ("created", "changed", "refused")}
     return ImportResult(preview=body.preview, rows=results, **counts)
 
 
-def _rows(document: str) -> list[dict[str, str]]:
+def _rows(table: bytes) -> list[TableRow]:
     try:
-        rows = read(document)
-    except csv.Error as error:
-        raise Problem.invalid([{"field": "csv", "message": f"is not CSV: {error}"}]) from None
-    unknown = sorted(set(rows[0]) - set(COLUMNS)) if rows else []
-    missing = sorted({"person", "name", "language", "time_zone"} - set(rows[0])) if rows else []
-    if unknown or missing or len(rows) > ROWS_MAX:
-        what = (
-            f"has no column {missing[0]}"
-            if missing
-            else f"has an unknown column {unknown[0][:40]}"
-            if unknown
-            else ""
-        )
-        raise Problem.invalid([{"field": "csv", "message": what or f"has more than {ROWS_MAX} rows"}])
-    return rows
+        return read_table(table, REQUIRED, OPTIONAL, rows_max=ROWS_MAX)
+    except UnreadableTable as error:
+        raise Problem.invalid([{"field": "table", "message": str(error)}]) from None
 
 
 def _contact(
@@ -155,21 +162,3 @@ def _reason(error: Exception) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     field = ".".join(str(step) for step in first["loc"]) or "person"
     return f"{field}: {first['msg'].removeprefix('Value error, ')}"[:300]
-
-
-def _cells(contact: Contact) -> dict[str, str]:
-    addresses, quiet = contact.addresses, contact.quiet
-    return {
-        "person": contact.person,
-        "name": contact.name,
-        "language": contact.language,
-        "time_zone": contact.time_zone,
-        "phone": addresses[Channel.SMS].value if Channel.SMS in addresses else "",
-        "email": addresses[Channel.EMAIL].value if Channel.EMAIL in addresses else "",
-        "security": "yes" if contact.security else "",
-        "wants": " ".join(sorted(contact.wants)),
-        "wants_of_members": " ".join(sorted(contact.wants_of_members)),
-        "roles": " ".join(sorted(contact.roles)),
-        "quiet_begins": f"{quiet.begins:%H:%M}" if quiet else "",
-        "quiet_ends": f"{quiet.ends:%H:%M}" if quiet else "",
-    }
