@@ -121,7 +121,7 @@ class Settings(ChassisSettings):
         """What may go to each provider; a channel without a rate is not held up."""
         given = {Channel.SMS: self.sms_per_second_max, Channel.EMAIL: self.mail_per_second_max}
         return {
-            channel: Rate(burst=max(1, each_second // 5), interval=timedelta(seconds=1 / each_second))
+            channel: Rate(burst=max(1, each_second // 10), interval=timedelta(seconds=1 / each_second))
             for channel, each_second in given.items()
             if each_second
         }
