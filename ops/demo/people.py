@@ -25,6 +25,10 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "mei": ("finance-maker", "credit-manager", "treasurer", "operator"),
     "jonas": ("finance-approver",),
     "amal": ("credit-approver",),
+    "lin": ("plan-administrator",),
+    "he": ("planner",),
+    "su": ("planner",),
+    "wei": ("planner",),
     "audit": ("auditor",),
 }
 

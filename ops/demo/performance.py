@@ -12,6 +12,7 @@ from rich.progress import Progress, TaskID
 from rich.text import Text
 
 from ops.demo.day import Day
+from ops.demo.planning import Chapter
 from ops.demo.playing import Playing, playing
 from ops.demo.sharing import SharingAct
 from ops.demo.story import TOPICS, Narrator, money
@@ -56,7 +57,8 @@ class Performance:
                 await self.evening(day, caught_up)
                 shared = await SharingAct(day, self.teller).play()
                 await day.rest()
-            await self.verdict(day, shared)
+            planned = await Chapter(day, self.teller).play()
+            await self.verdict(day, shared, planned)
         await self.thread()
 
     async def thread(self) -> None:
@@ -160,11 +162,11 @@ class Performance:
             await day.deliveries_ended()
         await caught_up()
 
-    async def verdict(self, day: Playing, shared: Finding) -> None:
+    async def verdict(self, day: Playing, *told: Finding) -> None:
         """What was expected and what was seen, whether every invariant holds, and where everything is."""
         self.teller.act("What came of it")
         with self.teller.waiting("comparing ..."):
-            found = [*await findings(day), shared]
+            found = [*await findings(day), *told]
         self._show_findings(found)
         with self.teller.waiting("make verify ..."):
             outcomes = await verify(day.services, self.stack.bootstrap_servers, VERIFY_SECONDS)

@@ -31,6 +31,9 @@ ROLES = (
     "operator",
     "order-system",
     "billing-system",
+    "planner",
+    "plan-administrator",
+    "document-maker",
 )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from io import BytesIO, StringIO
-from itertools import islice
 from typing import Any, Final
 
 import openpyxl
@@ -47,13 +46,20 @@ def read_table(
 
     Errors: UnreadableTable.
     """
+    return list(table_rows(body, required, optional, rows_max=rows_max))
+
+
+def table_rows(
+    body: bytes, required: Sequence[str], optional: Sequence[str] = (), *, rows_max: int = ROWS_MAX
+) -> Iterator[TableRow]:
+    """The same rows one by one, for tables that are too long to be held at once; errors come where they are met."""
     lines = _xlsx_lines(body) if body.startswith(XLSX_MAGIC) else _csv_lines(body, {*required, *optional})
     headings = _headings(next(lines, []), required, optional)
-    numbered = enumerate(lines, start=2)
-    rows = [_row(number, headings, line) for number, line in islice(numbered, rows_max + 1) if any(line)]
-    if len(rows) > rows_max or next(numbered, None) is not None:
-        raise UnreadableTable(f"the table has more than {rows_max} rows")
-    return rows
+    for count, (number, line) in enumerate(enumerate(lines, start=2)):
+        if count >= rows_max:
+            raise UnreadableTable(f"the table has more than {rows_max} rows")
+        if any(line):
+            yield _row(number, headings, line)
 
 
 def _headings(line: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> list[str]:

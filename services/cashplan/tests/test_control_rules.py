@@ -84,7 +84,7 @@ def posted(
     line = DocumentLine(
         line_id="1",
         minor=minor,
-        attributes={"party": entity, "plan-item": item, "document-type": kind, **attributes},
+        attributes={"reporting-entity": entity, "plan-item": item, "document-type": kind, **attributes},
         upstream=upstream,
     )
     return Posted(
@@ -436,7 +436,7 @@ def test_requests_alone_never_exceed_what_the_policy_allows(
             name = random.choice(made)
             state = world.states[DocumentKey("erp", "payment-request", name)]
             line = state.lines[0].attributes
-            others = {"item": line["plan-item"], "entity": line["party"]}
+            others = {"item": line["plan-item"], "entity": line["reporting-entity"]}
             world.post(payment(f"P{step}", random.randrange(1, 60), day, settles=name, **others))
         elif world.post(
             request(f"R{step}", random.randrange(1, 90), day, item=item, entity=entity)

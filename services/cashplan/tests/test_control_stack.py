@@ -234,7 +234,7 @@ async def test_execution_is_told_down_to_documents(group: Any, post: Any) -> Non
         ("R1", "60.00", "0.00"),
         ("P1", "-25.00", "25.00"),
     ]
-    (unmapped,) = (await group.ask("max", "GET", group.path("unmapped")))["items"]
+    (unmapped,) = (await group.ask("ada", "GET", group.path("unmapped")))["items"]
     assert (unmapped["document_id"], unmapped["dimension"], unmapped["tried"]) == ("R7", "item", "sundries")
 
 

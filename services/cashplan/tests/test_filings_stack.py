@@ -376,3 +376,91 @@ async def test_other_peoples_plans_are_not_found(group: Any) -> None:
     lines = (await group.ask("paul-b", "GET", group.path(f"rounds/{round_['round_id']}/progress")))["lines"]
     assert [line["entity"] for line in lines] == ["B"]
     await group.ask("paul-a", "PUT", group.path("entities"), [], expect=403)
+
+
+async def test_weeks_together_stay_within_their_month(group: Any) -> None:
+    week = {
+        "id": "week-plan",
+        "name": "Week plan",
+        "period_kind": "week",
+        "filing_steps": [{"role": "node-manager"}],
+    }
+    await group.set_up(filing_types=lambda types: [*alone(types), week])
+    templates = await group.ask("ada", "GET", group.path("templates"))
+    weekly = {**templates[0], "id": "weekly", "filing_type": "week-plan"}
+    await group.ask("ada", "PUT", group.path("templates"), [*templates, weekly])
+    rules = await group.ask("ada", "GET", group.path("check-rules"))
+    rule = {
+        **rules[0],
+        "id": "within-the-month",
+        "filing_type": "week-plan",
+        "other_filing_type": "month-plan",
+        "per": "head",
+        "formula": 'total["wages"] + within["wages"] <= other["wages"]',
+        "message": "The weeks plan more wages than the month",
+    }
+    await group.ask("ada", "PUT", group.path("check-rules"), [*rules, rule])
+    month = await group.open_round()
+    await group.file(month["filings"]["A"], {("wages", WEEK): "100.00", ("sales", WEEK): "500.00"})
+    group.filing_type = "week-plan"
+    first = await group.open_round("2026-11-02")
+    await group.file(first["filings"]["A"], {("wages", "2026-W45"): "60.00", ("sales", "2026-W45"): "500.00"})
+    second = await group.open_round("2026-11-09")
+    filing = second["filings"]["A"]
+    await group.fill(filing, {("wages", "2026-W46"): "41.00", ("sales", "2026-W46"): "500.00"})
+    refused = await group.ask("paul-a", "POST", f"/filings/{filing}/submit", expect=409)
+    assert refused["errors"] == [
+        {"field": "within-the-month 2026-W46 CNY", "message": "The weeks plan more wages than the month"}
+    ]
+    await group.fill(filing, {("wages", "2026-W46"): "40.00"})
+    assert (await group.ask("paul-a", "POST", f"/filings/{filing}/submit"))["state"] == "submitted"
+
+
+async def test_an_annual_budget_caps_the_plans_of_a_year(group: Any) -> None:
+    cap = {"entity": "A", "item": "payments", "year": 2026, "amount": {"amount": "100.00", "currency": "CNY"}}
+    await group.set_up(filing_types=alone, caps=lambda _: [cap])
+    october = await group.open_round("2026-10-01")
+    await group.file(
+        october["filings"]["A"], {("wages", "2026-10-W42"): "70.00", ("sales", "2026-10-W42"): "500.00"}
+    )
+    november = await group.open_round()
+    filing = november["filings"]["A"]
+    await group.fill(filing, {("taxes", WEEK): "31.00", ("sales", WEEK): "500.00"})
+    refused = await group.ask("paul-a", "POST", f"/filings/{filing}/submit", expect=409)
+    assert "the annual budget is 10000" in refused["errors"][0]["message"]
+    await group.fill(filing, {("taxes", WEEK): "30.00"})
+    await group.ask("paul-a", "POST", f"/filings/{filing}/submit")
+
+
+async def test_trees_come_from_a_table_and_wrong_rows_are_named(group: Any) -> None:
+    await group.set_up()
+    good = "id,name,parent,direction\nall,All,,out\nwages,Wages,all,out\n"
+    wrong = "id,name,parent,direction\nall,All,,sideways\n"
+    path = group.path("items/import")
+    refused = await group.ask("ada", "POST", path, expect=422, files={"file": ("items.csv", wrong)})
+    assert refused["errors"][0]["field"] == "row 2 direction"
+    refused = await group.ask("ada", "POST", path, expect=422, files={"file": ("items.csv", good)})
+    assert "is not a plan item" in str(refused["errors"])
+    entities = "id,name,parent\nG,Group,\nA,Alpha,G\nB,Beta,G\nC,Gamma,G\nD,Division,G\n"
+    await group.ask("ada", "POST", group.path("entities/import"), files={"file": ("entities.csv", entities)})
+    found = await group.ask("ada", "GET", group.path("entities"))
+    assert [(each["id"], each["parent"]) for each in found][:2] == [("G", None), ("A", "G")]
+
+
+async def test_an_item_is_fetched_from_documents(group: Any, post: Any) -> None:
+    """Actual wages of this month, read-only beside what is planned."""
+    rule = {"id": "paid", "source": "documents", "measure": "actual", "where": {"item": ["wages"]}}
+    item = {"id": "paid-wages", "name": "Wages paid", "source": "fetched", "fetch_rule": "paid"}
+    await group.set_up(filing_types=alone, fetch_rules=lambda _: [rule], items=lambda items: [*items, item])
+    templates = await group.ask("ada", "GET", group.path("templates"))
+    templates[0]["sheets"][0]["rows"].append({"id": "paid-wages", "members": {"item": "paid-wages"}})
+    await group.ask("ada", "PUT", group.path("templates"), templates)
+    await group.harness.play(post("payment", "P1", "33.00", datetime(2026, 11, 10).date()))
+    round_ = await group.open_round()
+    filing = round_["filings"]["A"]
+    await group.ask("paul-a", "POST", f"/filings/{filing}/refresh")
+    grid = await group.ask("paul-a", "GET", f"/filings/{filing}/grid")
+    (cell,) = [
+        cell for cell in grid["sheets"][0]["cells"] if cell["item"] == "paid-wages" and cell["period"] == WEEK
+    ]
+    assert (cell["source"], cell["amount"]) == ("fetched", "33.00")

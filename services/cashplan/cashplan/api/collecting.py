@@ -1,12 +1,13 @@
 """What is put into the pool by people: items by hand and by Excel, recurring ones, rules, calendars, batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from chassis.http import CurrentPrincipal, CursorPage, FieldError, Page, Policy, Problem, Reader, Router, Work
-from chassis.sheets import TableRow, UnreadableTable, read_table
+from chassis.sheets import TableRow, UnreadableTable, table_rows
 from contracts.bounds import at_most
 from contracts.money import UNSIGNED_DECIMAL, decimal_string, decimals, minor_units
 from contracts.text import Code, DocumentId, Id
@@ -42,6 +43,7 @@ from cashplan.flows.recurring import RECURRING_DUE, CalendarUnknown, next_run
 from cashplan.repository import batches as batch_rows
 from cashplan.repository import pool as pool_rows
 from cashplan.repository import recurring as recurring_rows
+from cashplan.repository import session
 from cashplan.repository import settings as setting_rows
 from cashplan.repository.batches import ApprovalBatch, BatchItem
 from cashplan.repository.tasks import Task
@@ -50,6 +52,8 @@ router = Router(tags=["pool"])
 
 COLLECTORS: Final = PLANNERS | PLAN_PEOPLE
 IMPORT_ROWS_MAX: Final = 100_000
+PART_ROWS: Final = 5_000
+ERRORS_MAX: Final = 100
 IMPORT_BYTES_MAX: Final = 24 * 1024 * 1024
 REQUIRED: Final = ("id", "entity", "direction", "currency", "amount", "due_date", "purpose")
 OPTIONAL: Final = ("item", "counterparty", "contract_number", "settlement_method", "closed")
@@ -176,30 +180,39 @@ async def import_items(
     file: Annotated[UploadFile, File()], work: Work, principal: CurrentPrincipal
 ) -> Imported:
     """All rows or none: wrong ones are named by row; an item known by its id is changed."""
+    rows = table_rows(await file.read(), REQUIRED, OPTIONAL, rows_max=IMPORT_ROWS_MAX)
+    known: set[str] = set()
+    errors: list[FieldError] = []
+    read = changed = 0
+    while part := await _next_rows(work, rows):
+        items = _read(part, known, errors)
+        read += len(part)
+        if len(errors) >= ERRORS_MAX:
+            break
+        if not errors:
+            changed += await _enter(work, items, principal.subject)
+    if errors:
+        raise Problem.invalid(errors, type="rows-invalid")
+    return Imported(rows=read, changed=changed)
+
+
+async def _next_rows(work: Any, rows: Iterator[TableRow]) -> list[TableRow]:
     try:
-        rows = read_table(await file.read(), REQUIRED, OPTIONAL, rows_max=IMPORT_ROWS_MAX)
+        return await session.beside(work.connection, lambda: list(islice(rows, PART_ROWS)))
     except UnreadableTable as error:
         raise Problem.invalid(
             [FieldError(field="file", message=str(error))], type="table-unreadable"
         ) from None
-    items, errors = _read(rows)
-    if errors:
-        raise Problem.invalid(errors, type="rows-invalid")
-    changed = 0
-    names = list(items)
-    for start in range(0, len(names), 5_000):
-        part = {name: items[name] for name in names[start : start + 5_000]}
-        changed += await _enter(work, part, principal.subject)
-    return Imported(rows=len(rows), changed=changed)
 
 
-def _read(rows: Sequence[TableRow]) -> tuple[dict[str, ManualItem], list[FieldError]]:
+def _read(rows: Sequence[TableRow], known: set[str], errors: list[FieldError]) -> dict[str, ManualItem]:
+    """The items of some rows; ids are added to those known, what is wrong to the errors."""
     items: dict[str, ManualItem] = {}
-    errors: list[FieldError] = []
     for row in rows:
         try:
-            if row.cells["id"] in items:
+            if row.cells["id"] in known:
                 raise ValueError("id: is that of an earlier row too")
+            known.add(row.cells["id"])
             items[row.cells["id"]] = _manual(row.cells)
         except ValidationError as error:
             first = error.errors()[0]
@@ -207,9 +220,7 @@ def _read(rows: Sequence[TableRow]) -> tuple[dict[str, ManualItem], list[FieldEr
             errors.append(FieldError(field=f"row {row.number}", message=f"{where}: {first['msg']}"))
         except ValueError as error:
             errors.append(FieldError(field=f"row {row.number}", message=str(error)))
-        if len(errors) >= 100:
-            break
-    return items, errors
+    return items
 
 
 def _manual(cells: dict[str, str]) -> ManualItem:

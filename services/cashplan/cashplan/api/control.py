@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Router, Work
+from chassis.http import CurrentPrincipal, CursorPage, Now, Page, Policy, Problem, Reader, Router, Work
 from contracts.money import decimal_string
 from contracts.text import Code, Id, Text
 from contracts.times import CalendarDate
@@ -278,12 +278,11 @@ async def _require_approver(work: Any, approval_id: str, principal: Any) -> None
     summary="What is left pre-occupied in periods that have ended",
 )
 async def leftovers(
-    system_id: Id, page: Page, reader: Reader, principal: CurrentPrincipal
+    system_id: Id, page: Page, reader: Reader, now: Now, principal: CurrentPrincipal
 ) -> CursorPage[LeftoverView]:
     """It never lapses: it is moved or released by hand."""
     system = await known_system(reader, system_id)
     after = page.after(str, str, str, str, str) or ("", "", "", "", "")
-    now = await _now(reader)
     today = local_date(now, system.basics.time_zone)
     found = await cell_rows.leftovers(
         reader, system_id, today, (after[0], after[1], after[2], after[3], after[4]), page.rows
@@ -294,13 +293,6 @@ async def leftovers(
     return CursorPage(
         items=[_leftover(row) for row in shown if sees(system, principal, row.entity)], next=following
     )
-
-
-async def _now(reader: AsyncConnection) -> datetime:
-    from sqlalchemy import text
-
-    moment: datetime = (await reader.execute(text("select clock_timestamp()"))).scalar_one()
-    return moment
 
 
 def _leftover(row: Any) -> LeftoverView:

@@ -52,6 +52,7 @@ from cashplan.domain.periods import references
 from cashplan.flows import filings, filling
 from cashplan.flows.filings import FilingDesk
 from cashplan.repository import rounds as round_rows
+from cashplan.repository import session
 from cashplan.repository.rounds import Attachment
 from cashplan.workbooks import MEDIA_TYPE, UnreadableWorkbook
 
@@ -542,7 +543,10 @@ async def steps(filing_id: Id, reader: Reader, principal: CurrentPrincipal) -> l
 async def workbook(filing_id: Id, reader: Reader, principal: CurrentPrincipal) -> Response:
     """The same sheets; cells that are computed are locked, and their formulas are in them."""
     held = await _seen(reader, filing_id, principal)
-    body = workbooks.exported(held.system, held.grid, held.content, held.values(), filing_id)
+    body = await session.beside(
+        reader,
+        lambda: workbooks.exported(held.system, held.grid, held.content, held.values(), filing_id),
+    )
     name = f"{held.entity}-{held.round.binding.code}.xlsx"
     return Response(body, media_type=MEDIA_TYPE, headers=_named(name))
 
@@ -564,7 +568,11 @@ async def send_workbook(
     held = await _opened(work, filing_id, principal)
     currency = held.system.basics.plan_currency or held.system.basics.currencies[0]
     try:
-        found = workbooks.imported(held.system, held.grid, await file.read(), filing_id, currency)
+        body = await file.read()
+        found = await session.beside(
+            work.connection,
+            lambda: workbooks.imported(held.system, held.grid, body, filing_id, currency),
+        )
     except UnreadableWorkbook as error:
         raise Problem.invalid(
             [FieldError(field="file", message=str(error))], type="workbook-unreadable"

@@ -4,7 +4,18 @@ from collections import Counter
 from datetime import date, datetime
 from typing import Annotated, Final
 
-from chassis.http import CurrentPrincipal, CursorPage, FieldError, Page, Policy, Problem, Reader, Router, Work
+from chassis.http import (
+    CurrentPrincipal,
+    CursorPage,
+    FieldError,
+    Now,
+    Page,
+    Policy,
+    Problem,
+    Reader,
+    Router,
+    Work,
+)
 from contracts.text import Id, Text
 from contracts.times import Moment
 from fastapi import Query
@@ -21,6 +32,7 @@ from cashplan.api.common import (
     require,
     visible_entities,
 )
+from cashplan.domain import approvals
 from cashplan.domain import rounds as domain
 from cashplan.domain.rounds import RoundBody
 from cashplan.domain.systems import PlanningSystem
@@ -190,23 +202,16 @@ async def progress(
     system_id: Id,
     round_id: Id,
     reader: Reader,
+    now: Now,
     principal: CurrentPrincipal,
     under: Annotated[Id | None, Query(description="Only this entity and those below it.")] = None,
 ) -> Progress:
     """Every entity's state, its cut-off, and whom it waits for."""
     system, round_ = await known_round(reader, system_id, round_id)
-    now = await _now(reader)
     seen = set(visible_entities(system, principal, under))
     listed = await round_rows.filings_of_round(reader, system_id, round_id)
     lines = [_line(system, round_, filing, now) for filing in listed if filing.entity in seen]
     return Progress(states=dict(Counter(line.state for line in lines)), lines=lines)
-
-
-async def _now(reader: AsyncConnection) -> datetime:
-    from sqlalchemy import text
-
-    moment: datetime = (await reader.execute(text("select clock_timestamp()"))).scalar_one()
-    return moment
 
 
 async def known_round(
@@ -220,8 +225,6 @@ async def known_round(
 
 
 def _line(system: PlanningSystem, round_: domain.Round, filing: Filing, now: datetime) -> ProgressLine:
-    from cashplan.domain import approvals
-
     cut_off = round_.cut_off(system.entity_tree.depth(filing.entity), filing.extended_to)
     open_ = filing.course.state in ("draft", "sent-back")
     steps = system.filing_type_by_id[filing.filing_type].steps("filing")

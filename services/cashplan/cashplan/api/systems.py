@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Annotated, Any, Final, Literal
 
 from chassis.http import (
@@ -16,9 +17,11 @@ from chassis.http import (
     Router,
     Work,
 )
+from chassis.sheets import UnreadableTable, read_table
 from contracts.text import Id, Name
 from fastapi import Body as BodyParameter
-from pydantic import BaseModel, ConfigDict
+from fastapi import File, UploadFile
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cashplan import evaluation
@@ -32,12 +35,12 @@ from cashplan.api.common import (
     sees,
 )
 from cashplan.domain import checks
-from cashplan.domain.formulas import FormulaError, computing_order, names_in
-from cashplan.domain.grids import GridError, grid_of
-from cashplan.domain.periods import PeriodError, horizon
+from cashplan.domain.formulas import computing_order, names_in
+from cashplan.domain.grids import grid_of
+from cashplan.domain.periods import horizon
 from cashplan.domain.samples import SAMPLES
-from cashplan.domain.systems import Basics, Flaw, PlanningSystem, flaws
-from cashplan.domain.trees import TreeError
+from cashplan.domain.systems import Basics, Entity, Flaw, PlanningSystem, RoleAssignment, flaws
+from cashplan.domain.trees import NODES_MAX
 from cashplan.evaluation import FormulaRefused
 from cashplan.repository import systems as system_rows
 from cashplan.repository.systems import PARTS, Part
@@ -46,7 +49,6 @@ from chassis import UnitOfWork
 router = Router(tags=["planning systems"])
 
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
-TREE_KINDS: Final = {"entities": "entities", "items": "items"}
 
 
 class SystemView(BaseModel):
@@ -130,8 +132,6 @@ async def store_system(system_id: Id, body: Basics, work: Work, principal: Curre
 
 
 def _new(system_id: str, basics: Basics, principal: Principal) -> PlanningSystem:
-    from cashplan.domain.systems import Entity, RoleAssignment
-
     return PlanningSystem(
         id=system_id,
         basics=basics,
@@ -156,8 +156,6 @@ async def store_sample(
     system_id: Id, body: SampleBody, work: Work, principal: CurrentPrincipal
 ) -> SystemView:
     """A whole system to go on from: items, templates, rules, timings and policies."""
-    from cashplan.domain.systems import RoleAssignment
-
     if await system_rows.locked_version(work.connection, system_id, work.now):
         raise Problem.conflict("system-exists", "A planning system of this id is set up already.")
     made = SAMPLES[body.sample](system_id, body.responsible_body)
@@ -243,8 +241,6 @@ def _refuse_formulas(system: PlanningSystem) -> None:
 
 def _refuse_columns(system: PlanningSystem) -> None:
     """Every filing type must have columns within a year, and every template must make a grid of them."""
-    from datetime import date
-
     for filing_type in system.filing_types:
         columns = horizon(filing_type.scheme, filing_type.rolling, filing_type.scheme.head(date(2026, 1, 15)))
         for template in system.templates:
@@ -259,9 +255,6 @@ def second_looks(system: PlanningSystem) -> list[str]:
         for rule in system.check_rules
         if checks.never_holds(rule, evaluation.condition)
     ]
-
-
-EXPECTED: Final = (TreeError, FormulaError, FormulaRefused, GridError, PeriodError)
 
 
 def _declare(part: Part) -> None:
@@ -291,6 +284,59 @@ def _declare(part: Part) -> None:
     _route(router.get, part, f"The {words}", "planning-system:read", PLAN_READERS, part.type)(read_part)
 
 
+TREE_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "entities": ("parent", "organisation", "currency", "active"),
+    "items": ("parent", "direction", "source", "formula", "fetch_rule", "entity"),
+}
+
+
+def _declare_import(part: Part) -> None:
+    """The route by which a tree comes from Excel or CSV: a row per node, the columns named as the fields."""
+
+    async def import_part(
+        system_id: Id, file: Annotated[UploadFile, File()], work: Work, principal: CurrentPrincipal
+    ) -> PartSaved:
+        await system_rows.locked_version(work.connection, system_id, work.now)
+        system = await _administered(work.connection, system_id, principal)
+        nodes = _nodes(part, await file.read())
+        return await _save_part(work, system, part, nodes, principal)
+
+    import_part.__name__ = f"import_{part.attribute}"
+    router.post(
+        f"/planning-systems/{{system_id}}/{part.kind}/import",
+        policy=Policy("planning-system:write", roles=PLAN_ADMINISTRATORS),
+        summary=f"Import the {part.kind} from Excel or CSV",
+        body_bytes_max=BODY_BYTES_MAX,
+    )(import_part)
+
+
+def _nodes(part: Part, body: bytes) -> list[Any]:
+    try:
+        rows = read_table(body, ("id", "name"), TREE_COLUMNS[part.kind], rows_max=NODES_MAX)
+    except UnreadableTable as error:
+        raise Problem.invalid(
+            [FieldError(field="file", message=str(error))], type="table-unreadable"
+        ) from None
+    kind = TypeAdapter(part.type)
+    values = [_values(row.cells) for row in rows]
+    try:
+        nodes: list[Any] = kind.validate_python(values)
+    except ValidationError as error:
+        errors = [
+            FieldError(field=f"row {rows[int(each['loc'][0])].number} {each['loc'][-1]}", message=each["msg"])
+            for each in error.errors()[:100]
+        ]
+        raise Problem.invalid(errors, type="rows-invalid") from None
+    return nodes
+
+
+def _values(cells: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {name: value for name, value in cells.items() if value}
+    if "active" in values:
+        values["active"] = values["active"].lower() in ("true", "yes", "1")
+    return values
+
+
 def _route(
     method: Callable[..., Callable[[Any], Any]],
     part: Part,
@@ -312,3 +358,5 @@ def _route(
 
 for _part in PARTS.values():
     _declare(_part)
+for _kind in TREE_COLUMNS:
+    _declare_import(PARTS[_kind])

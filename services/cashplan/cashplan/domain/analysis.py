@@ -1,7 +1,7 @@
 """Statistics, execution, deviations, the accuracy of rolling forecasts, and the free pivot."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 from cashplan.domain.cells import members_of
 from cashplan.domain.formulas import Evaluate
 from cashplan.domain.systems import Indicator, Measure, PlanningSystem
-from cashplan.domain.trees import Tree
 
 BASES: Final = ("filed", "effective", "adjusted", "pre-occupied", "actual", "available")
 ROWS_MAX: Final = 50_000
@@ -121,17 +120,6 @@ class _Shown:
             return None if isinstance(value, bool) else value
         base = self.known[name].base if name in self.known else name
         return sums[base]
-
-
-def rolled_up(
-    records: Iterable[Record], tree: Tree, dimension: str, member_of: Callable[[Record], str]
-) -> dict[str, int]:
-    """The effective figures by member, each counted in every member above it too."""
-    sums: dict[str, int] = defaultdict(int)
-    for record in records:
-        for member in tree.path(member_of(record)):
-            sums[member] += record.effective
-    return dict(sums)
 
 
 def execution_rate(record: Record) -> Decimal | None:

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from random import Random
 from typing import Final, Literal, NamedTuple
 
@@ -12,7 +13,7 @@ from cashplan.domain.systems import Cap, CheckRule, PlanningSystem
 from cashplan.domain.trees import Tree
 
 SAMPLES: Final = 200
-TABLES: Final = ("item", "total", "other")
+TABLES: Final = ("item", "total", "other", "within")
 
 
 class Broken(NamedTuple):
@@ -54,25 +55,77 @@ def figures_of(items: Tree, heads: Mapping[str, str], cells: Mapping[CellKey, in
     return Figures(columns, totals)
 
 
+ByHead = Mapping[tuple[str, str], Mapping[str, int]]
+"""Amounts by item, for each head period and currency."""
+
+
+@dataclass(frozen=True)
+class Others:
+    """What another filing type plans for the same time, and what this one plans beside in a longer period of it.
+
+    A month rule compares with the weeks that begin in it; a week rule with its month (`other`) and with the other
+    weeks of that month (`within`).
+    """
+
+    other: ByHead = field(default_factory=dict)
+    within: ByHead = field(default_factory=dict)
+
+
+class Dated(NamedTuple):
+    """An effective amount with the days of its head period; a shorter one belongs to the longer it begins in."""
+
+    item: str
+    currency: str
+    first_day: date
+    last_day: date
+    minor: int
+
+
+def others_of(
+    items: Tree, heads: Mapping[str, tuple[date, date]], other: Sequence[Dated], own: Sequence[Dated]
+) -> Others:
+    """Another filing type's figures by head period; `own` are this type's effective ones outside the round."""
+    found: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    within: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for head, (first_day, last_day) in heads.items():
+        longer: set[tuple[date, date]] = set()
+        for each in other:
+            covers = each.first_day <= first_day <= each.last_day
+            if covers or first_day <= each.first_day <= last_day:
+                _add(found[head, each.currency], items, each)
+            if covers:
+                longer.add((each.first_day, each.last_day))
+        for each in own:
+            if any(begin <= each.first_day <= end for begin, end in longer):
+                _add(within[head, each.currency], items, each)
+    return Others(found, within)
+
+
+def _add(amounts: dict[str, int], items: Tree, dated: Dated) -> None:
+    for item in items.path(dated.item):
+        amounts[item] += dated.minor
+
+
 def broken_rules(
     rules: Sequence[CheckRule],
     figures: Figures,
-    others: Mapping[str, Mapping[tuple[str, str], Mapping[str, int]]],
+    others: Mapping[str, "Others"],
     evaluate: Evaluate,
 ) -> list[Broken]:
-    """The rules that do not hold; `others` has the figures of other filing types by head period and currency.
+    """The rules that do not hold; `others` has the figures of other filing types.
 
     Errors: NotACondition.
     """
     found: list[Broken] = []
     for rule in rules:
         names = {table: names_in(rule.formula, table) for table in TABLES}
-        other = others.get(rule.other_filing_type or "", {})
+        other = others.get(rule.other_filing_type or "", Others())
         for where, head, items in _places(rule, figures):
             variables = {
                 "item": _chosen(items, names["item"]),
                 "total": _chosen(figures.heads.get(head, {}), names["total"]),
-                "other": _chosen(other.get(head, {}), names["other"]),
+                "other": _chosen(other.other.get(head, {}), names["other"]),
+                "within": _chosen(other.within.get(head, {}), names["within"]),
             }
             if not _holds(rule, evaluate, variables):
                 found.append(Broken(rule.id, rule.severity, where, rule.message))

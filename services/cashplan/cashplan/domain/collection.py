@@ -180,6 +180,7 @@ def manual_fact(key: ItemKey, version: int, entered: ManualItem, operation: str)
     attributes = {
         "document-type": key.document_type,
         "party": entered.entity,
+        "reporting-entity": entered.entity,
         "purpose": entered.purpose,
         "plan-item": entered.item,
         "counterparty": entered.counterparty,

@@ -39,7 +39,7 @@ SEVERITY: Final[Mapping[Outcome, int]] = {
     "blocked": 5,
 }
 DEFAULT_MAPPINGS: Final = (
-    MemberMapping(dimension=ENTITY, attribute="party"),
+    MemberMapping(dimension=ENTITY, attribute="reporting-entity"),
     MemberMapping(dimension=ITEM, attribute="plan-item"),
 )
 PAYMENTS_OUT: Final = frozenset({"payment-request", "payment", "refund"})
@@ -363,11 +363,16 @@ class _Reading:
         unmapped: list[Unmapped] = []
         for system, _ in self._concerned():
             for filing_type in system.filing_types:
-                for is_actual in (False, True):
+                for is_actual in self._stages():
                     for _, placed, missing in self._placed(system, filing_type, is_actual):
                         slots |= placed
                         unmapped += missing
         return slots, unmapped
+
+    def _stages(self) -> tuple[bool, ...]:
+        """Whether a document could stand elsewhere once it is actual."""
+        is_same = self.state.day == self.state.due_day and not self.state.moved
+        return (False,) if is_same else (False, True)
 
     def _concerned(self) -> Iterable[tuple[PlanningSystem, list[Timing]]]:
         for system in self.controller.systems:
@@ -383,7 +388,9 @@ class _Reading:
             timings = [each for each in system.timings if each.document_type == self.state.key.document_type]
             is_actual = "actual" in _effects(timings, self.state.operations)
         for line in self.state.lines:
-            found = mapped(system.mappings or DEFAULT_MAPPINGS, system.members, line.attributes)
+            found = mapped(
+                system.mappings or DEFAULT_MAPPINGS, system.members, line.attributes, system.aliases
+            )
             missing = [
                 Unmapped(system.id, self.state.key, line.line_id, dimension, tried)
                 for dimension, tried in found.missing.items()

@@ -7,19 +7,9 @@ compared with what it occupied before; nothing is ever added up from steps.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Final, Literal, NamedTuple
-
-OPERATIONS_MAX: Final = 64
-SETTLEMENTS_MAX: Final = 5_000
+from typing import Literal, NamedTuple
 
 Stance = Literal["request", "fact"]
-REVERSALS: Final = frozenset({"recall", "un-audit", "cancel", "terminate", "close"})
-TAKEN_BACK_BY: Final[Mapping[str, str]] = {
-    "submit": "recall",
-    "audit": "un-audit",
-    "close": "reopen",
-    "terminate": "un-terminate",
-}
 
 
 class DocumentKey(NamedTuple):
@@ -120,7 +110,7 @@ def after(state: DocumentState, posted: Posted) -> DocumentState:
     return replace(
         state,
         revision=posted.revision,
-        operations=operations[-OPERATIONS_MAX:],
+        operations=_last_of_each(operations),
         party=posted.party,
         currency=posted.currency,
         day=posted.day,
@@ -128,6 +118,11 @@ def after(state: DocumentState, posted: Posted) -> DocumentState:
         lines=tuple(posted.lines),
         confirmed=posted.stance == "fact",
     )
+
+
+def _last_of_each(operations: Sequence[str]) -> tuple[str, ...]:
+    """Each operation at its last occurrence: nothing else decides what is in effect, and the history stays short."""
+    return tuple(reversed(dict.fromkeys(reversed(operations))))
 
 
 def settlements_of(state: DocumentState) -> dict[DocumentKey, Settlement]:

@@ -46,13 +46,21 @@ class Mapped:
 
 
 def mapped(
-    mappings: Sequence[MemberMapping], known: Mapping[str, frozenset[str]], attributes: Attributes
+    mappings: Sequence[MemberMapping],
+    known: Mapping[str, frozenset[str]],
+    attributes: Attributes,
+    aliases: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Mapped:
-    """Members of every mapped dimension for a document with these attributes."""
+    """Members of every mapped dimension for a document with these attributes.
+
+    `aliases` are other names of members, such as the organisation that an entity stands for.
+    """
     members: dict[str, str] = {}
     missing: dict[str, str] = {}
     for mapping in mappings:
         member = member_for(mapping, attributes)
+        if aliases and member is not None:
+            member = aliases.get(mapping.dimension, {}).get(member, member)
         if member is not None and member in known.get(mapping.dimension, frozenset()):
             members[mapping.dimension] = member
         elif member is not None or mapping.dimension in (ENTITY, ITEM):

@@ -179,12 +179,14 @@ def _cut_week(day: date) -> Period:
     return Period(f"{month.code}-{number}", "week", first, last)
 
 
+@lru_cache(maxsize=16_384)
 def _leaf(kind: PeriodKind, rule: WeekRule, day: date) -> Period:
     if kind == "month-with-weeks":
         return _cut_week(day) if rule == "cut" else week_of(day)
     return _LEAF_OF[kind](day)
 
 
+@lru_cache(maxsize=16_384)
 def _head(kind: PeriodKind, rule: WeekRule, day: date) -> Period:
     if kind != "month-with-weeks" or rule == "cut":
         return _HEAD_OF[kind](day)

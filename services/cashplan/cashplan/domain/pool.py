@@ -135,6 +135,7 @@ def _attributes(decision: OrderDecided) -> dict[str, str]:
         "document-type": ORDER,
         "source": decision.source,
         "party": decision.settlement_organisation,
+        "reporting-entity": decision.settlement_organisation,
         "settlement-organisation": decision.settlement_organisation,
         "business-organisation": decision.business_organisation,
         "customer": decision.customer,

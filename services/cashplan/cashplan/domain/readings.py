@@ -36,7 +36,15 @@ OF_LINE: Final = ("material", "material_group", "plan_item")
 def attributes_of(event: DocumentPosted) -> dict[str, str]:
     """What mappings and filters may speak of, by kebab-case names; the ERP's own attributes last."""
     known = {name.replace("_", "-"): getattr(event, name) for name in DIRECT}
+    known["reporting-entity"] = reporting_entity(event)
     return {**{name: value for name, value in known.items() if value}, **_own(event.attributes)}
+
+
+def reporting_entity(event: DocumentPosted) -> str:
+    """Whose plan a document is about: the party of payments, else the organisation where the money is settled."""
+    if event.document_type in ("payment-request", "payment"):
+        return event.party
+    return event.settlement_organisation or event.party
 
 
 def _own(attributes: Iterable[Attribute] | None) -> Mapping[str, str]:

@@ -58,7 +58,6 @@ DETAIL_FIELDS: Final = (
     DetailField(id="bank-account", name="Bank account"),
 )
 STEPS: Final = (Step(role="node-manager"),)
-INTERNAL: Final = ("internal-receipts", "internal-payments")
 
 
 def sheets() -> list[Sheet]:
@@ -133,7 +132,7 @@ def _system(system_id: str, name: str, filing_type: FilingType, body: str) -> Pl
             ),
         ),
         mappings=(
-            MemberMapping(dimension="entity", attribute="party"),
+            MemberMapping(dimension="entity", attribute="reporting-entity"),
             MemberMapping(
                 dimension="item",
                 attribute="plan-item",

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from contracts.bounds import at_most, between, matching, of_length
-from contracts.money import Amount, decimals
+from contracts.money import Amount
 from contracts.text import Code, CurrencyCode, Id, Name, Text
 
 from cashplan.domain.mappings import STRICT, MemberMapping
@@ -23,8 +23,7 @@ Role = Literal["preparer", "node-manager", "administrator", "document-maker"]
 Direction = Literal["in", "out"]
 Document = Literal["filing", "adjustment", "roll-up"]
 
-MEASURES: Final = ("filed", "effective", "adjusted", "pre-occupied", "actual", "available")
-BUILT_IN_DIMENSIONS: Final = frozenset({"item", "period", "currency", "entity"})
+BUILT_IN_DIMENSIONS: Final = frozenset({"item", "period", "currency", "entity", "filing-type"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,8 +225,9 @@ class EliminationRule:
 class CheckRule:
     """A condition over the items of each column, or over another filing type; checked at submit and roll-up.
 
-    `formula` speaks of `item["..."]` (this column), `total["..."]` (all columns of the head period) and
-    `other["..."]` (the same days in `other_filing_type`).
+    `formula` speaks of `item["..."]` (this column), `total["..."]` (all columns of the head period),
+    `other["..."]` (the same time in `other_filing_type`) and `within["..."]` (what this type plans beside in the
+    longer period of that one: `total["a"] + within["a"] <= other["a"]` keeps the weeks within their month).
     """
 
     __pydantic_config__ = STRICT
@@ -498,6 +498,11 @@ class PlanningSystem:
                     return template
         return next((each for each in usable if not each.entities), None)
 
+    @cached_property
+    def aliases(self) -> Mapping[str, Mapping[str, str]]:
+        """By dimension the other names of its members: an entity is also known by its organisation."""
+        return {"entity": {each.organisation: each.id for each in self.entities if each.organisation}}
+
     def has_role(self, subject: str, role: Role, entity: str | None) -> bool:
         """Whether a person holds a role for an entity; node managers and administrators do for a subtree."""
         above = set(self.entity_tree.path(entity)) if entity is not None else set()
@@ -535,11 +540,14 @@ def flaws(system: PlanningSystem) -> list[Flaw]:
 
 def _currency_flaws(system: PlanningSystem) -> list[Flaw]:
     currency = system.basics.plan_currency
-    for each in system.basics.currencies:
-        decimals(each)
+    found: list[Flaw] = [
+        (f"dimensions[{index}].id", f"{each.id} is a dimension of every system already")
+        for index, each in enumerate(system.dimensions)
+        if each.id in BUILT_IN_DIMENSIONS
+    ]
     if currency is not None and currency not in system.basics.currencies:
-        return [("basics.plan_currency", f"{currency} is not among the currencies of the system")]
-    return []
+        found.append(("basics.plan_currency", f"{currency} is not among the currencies of the system"))
+    return found
 
 
 def _type_flaws(system: PlanningSystem) -> list[Flaw]:

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final, cast
 
 from chassis.work import CausedBy, derived_id
-from contracts.addressee import Addressee
+from contracts.addressee import ADDRESSEES_MAX, Addressee
 from contracts.money import Money, SignedMoney
 from contracts.order import Reason
 from contracts.plan_checked import PlanFinding as ToldFinding
@@ -86,11 +86,13 @@ class ControlDesk:
     held: list[tuple[SpecialApproval, CausedBy | None]] = field(default_factory=list)
     superseding: set[DocumentKey] = field(default_factory=set)
     stored: dict[DocumentKey, Holdings] = field(default_factory=dict)
+    cause: CausedBy | None = None
 
     async def decide_all(self, arrivals: Sequence[Arrival]) -> list[PlanDecision | None]:
         """Decides operations in order; None for those that were known already."""
         if not arrivals:
             return []
+        self.cause = arrivals[0].cause
         await self._load([arrival.posted for arrival in arrivals])
         repeated = await self._repeated(arrivals)
         decisions = [self._decide(arrival, repeated) for arrival in arrivals]
@@ -295,7 +297,7 @@ class ControlDesk:
             actual=SignedMoney.of(finding.actual, currency),
             available=SignedMoney.of(finding.available, currency),
             excess=Money.of(finding.excess, currency),
-            addressees=[Addressee(kind="person", id=person) for person in preparers],
+            addressees=[Addressee(kind="person", id=person) for person in preparers[:ADDRESSEES_MAX]],
             occurred_at=self.work.now,
         )
 
@@ -328,30 +330,25 @@ class ControlDesk:
 
     async def _save_approvals(self) -> None:
         """What newly waits for somebody; what waited for a document that has moved on is withdrawn."""
-        kept = {approval.approval_id for approval, _ in self.held}
-        moved = set(self.superseding | {each.posted.key for each, _ in self.held})
-        if moved and (self.held or any(self._may_wait(key) for key in moved)):
-            gone = await approval_rows.withdraw(self.work.connection, moved, kept, self.work.now)
-            await tasks.close(
-                self.work, [("special-approval", each) for each in gone], "withdrawn", cause=self._any_cause()
-            )
+        await self._withdraw_approvals()
         for approval, cause in self.held:
             await approval_rows.add(self.work.connection, approval)
             self.work.set_timer(APPROVAL_EXPIRES, approval.approval_id, approval.expires_at, cause)
             await tasks.open_for(self.work, self._approvers(approval), _task(approval), cause)
 
-    def _may_wait(self, key: DocumentKey) -> bool:
-        """Whether any policy could ever have held a document, so that it is worth looking."""
-        return key in self.known and any(
+    async def _withdraw_approvals(self) -> None:
+        moved = self.superseding | {approval.posted.key for approval, _ in self.held}
+        holds = any(
             policy.enforcement == "special-approval"
             for system in self.controller.systems
             for policy in system.policies
         )
-
-    def _any_cause(self) -> CausedBy | None:
-        return next((cause for _, cause in self.held if cause is not None), self.cause)
-
-    cause: CausedBy | None = None
+        if not moved or not holds:
+            return
+        kept = {approval.approval_id for approval, _ in self.held}
+        gone = await approval_rows.withdraw(self.work.connection, moved, kept, self.work.now)
+        documents = [("special-approval", each) for each in gone]
+        await tasks.close(self.work, documents, "withdrawn", cause=self.cause)
 
     def _approvers(self, approval: SpecialApproval) -> list[str]:
         people: set[str] = set()
@@ -362,9 +359,10 @@ class ControlDesk:
         return sorted(people)
 
     async def restore(
-        self, keys_revisions: Mapping[DocumentKey, int], cause: Mapping[DocumentKey, CausedBy]
+        self, keys_revisions: Mapping[DocumentKey, int], causes: Mapping[DocumentKey, CausedBy]
     ) -> None:
         """Takes grants back that were never confirmed; whatever a fact has told since stays as it is."""
+        self.cause = next(iter(causes.values()), None)
         self.known = await control_rows.locked_documents(self.work.connection, keys_revisions, self.work.now)
         lapsed = {
             key: known

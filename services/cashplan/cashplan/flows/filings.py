@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final, Literal
 
 from chassis.work import CausedBy
-from contracts.addressee import Addressee
+from contracts.addressee import ADDRESSEES_MAX, Addressee
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cashplan import evaluation
 from cashplan.domain import approvals, checks, rounds
 from cashplan.domain.cells import CellKey
-from cashplan.domain.checks import Broken
+from cashplan.domain.checks import Broken, Dated, Others
 from cashplan.domain.effects import EffectiveCell, effective_cells
 from cashplan.domain.filings import Content
 from cashplan.domain.grids import Grid, computed, grid_of
@@ -116,23 +116,46 @@ async def broken_rules(
 
 async def _others(
     connection: AsyncConnection, held: FilingDesk, filing_types: Sequence[str | None]
-) -> dict[str, dict[tuple[str, str], dict[str, int]]]:
-    """The effective figures of other filing types, by the head periods of this one."""
-    first_day, last_day = rounds.horizon_days(held.round.columns)
-    scheme = held.system.filing_type_by_id[held.filing.filing_type].scheme
-    found: dict[str, dict[tuple[str, str], dict[str, int]]] = {}
-    for filing_type in {each for each in filing_types if each is not None}:
-        records = await cell_rows.records(
-            connection, held.system.id, filing_type, [held.entity], first_day, last_day, 100_000
+) -> dict[str, Others]:
+    """The effective figures of other filing types, and of this one outside the round, by head period."""
+    wanted = {each for each in filing_types if each is not None}
+    if not wanted:
+        return {}
+    heads: dict[str, tuple[date, date]] = {}
+    for column in held.round.columns:
+        first, last = heads.get(column.head, (column.period.first_day, column.period.last_day))
+        heads[column.head] = min(first, column.period.first_day), max(last, column.period.last_day)
+    in_round = {column.period.code for column in held.round.columns}
+    own = await _dated(connection, held, held.filing.filing_type, in_round)
+    return {
+        filing_type: checks.others_of(
+            held.system.item_tree, heads, await _dated(connection, held, filing_type, set()), own
         )
-        sums: dict[tuple[str, str], dict[str, int]] = {}
-        for dated in records:
-            head = scheme.head(dated.first_day).code
-            place = sums.setdefault((head, dated.record.currency), {})
-            for item in held.system.item_tree.path(dated.record.item):
-                place[item] = place.get(item, 0) + dated.record.effective
-        found[filing_type] = sums
-    return found
+        for filing_type in sorted(wanted)
+    }
+
+
+async def _dated(
+    connection: AsyncConnection, held: FilingDesk, filing_type: str, without: set[str]
+) -> list[Dated]:
+    """Effective amounts of a filing type around the round, but for some periods, by head period."""
+    scheme = held.system.filing_type_by_id[filing_type].scheme
+    first_day, last_day = rounds.horizon_days(held.round.columns)
+    around = timedelta(days=100)
+    records = await cell_rows.records(
+        connection,
+        held.system.id,
+        filing_type,
+        [held.entity],
+        first_day - around,
+        last_day + around,
+        100_000,
+    )
+    return [
+        Dated(each.record.item, each.record.currency, head.first_day, head.last_day, each.record.effective)
+        for each in records
+        if each.record.period not in without and (head := scheme.head(each.first_day))
+    ]
 
 
 async def _over_caps(
@@ -359,7 +382,7 @@ def due_notice(
         kind=kind,
         reminder_number=filing.notices if number is None else number,
         cut_off=held.round.cut_off(depth, filing.extended_to),
-        addressees=[Addressee(kind="person", id=person) for person in preparers],
+        addressees=[Addressee(kind="person", id=person) for person in preparers[:ADDRESSEES_MAX]],
         asked_by=by,
         message=message,
         occurred_at=now,

@@ -41,7 +41,8 @@ async def refreshed(connection: AsyncConnection, held: FilingDesk, today: date) 
         connection, held.system.id, _entities(held), first_day, last_day, ITEMS_MAX
     )
     filled = Filled(held.content)
-    items = [item for item, approved in due if (_item := _approved(held, item, approved)) is not None]
+    planned = (_approved(held, item, approved) for item, approved in due)
+    items = [item for item in planned if item is not None]
     _fill_from_pool(held, filled, items)
     await _fetch(connection, held, filled, items, today)
     return filled
@@ -107,7 +108,9 @@ def _cell(held: FilingDesk, filled: Filled, item: PoolItem, period: Period) -> C
     attributes = dict(item.attributes)
     if item.item:
         attributes["plan-item"] = item.item
-    found = mapped(held.system.mappings or DEFAULT_MAPPINGS, held.system.members, attributes)
+    found = mapped(
+        held.system.mappings or DEFAULT_MAPPINGS, held.system.members, attributes, held.system.aliases
+    )
     members = dict(found.members)
     plan_item = members.get(ITEM) or (item.item if item.item in held.system.item_by_id else None)
     if plan_item is None or members.get(ENTITY, held.entity) != held.entity:
