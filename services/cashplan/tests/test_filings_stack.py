@@ -284,6 +284,32 @@ async def test_approved_amounts_become_effective_and_what_was_filed_is_kept(grou
     assert await group.findings() == []
 
 
+async def test_a_roll_up_has_a_template_of_its_own(group: Any) -> None:
+    _, path = await roll_up(group)
+    rows = [
+        {"id": name, "members": {"item": name}} for name in ("receipts", "sales", "payments", "wages", "net")
+    ]
+    template = {
+        "id": "group-view",
+        "name": "Group view",
+        "filing_type": "month-plan",
+        "use": "roll-up",
+        "sheets": [{"id": "main", "name": "Group", "type": "main", "rows": rows}],
+    }
+    await group.ask("max", "GET", f"{path}/D/sheet", expect=404)
+    templates = await group.ask("ada", "GET", group.path("templates"))
+    await group.ask("ada", "PUT", group.path("templates"), [*templates, template])
+    cells = await group.ask("max", "GET", f"{path}/D/sheet")
+    shown = {cell["row"]: cell["amount"] for cell in cells if cell["column"].endswith(WEEK)}
+    assert shown == {
+        "receipts": "1000.00",
+        "sales": "1000.00",
+        "payments": "100.00",
+        "wages": "100.00",
+        "net": "900.00",
+    }
+
+
 async def test_statistics_go_with_a_roll_up(group: Any) -> None:
     _, path = await roll_up(group)
     (table,) = await group.ask("max", "GET", f"{path}/D/statistics")

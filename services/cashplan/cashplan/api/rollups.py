@@ -16,6 +16,7 @@ from cashplan.api.common import PLAN_PEOPLE, PLAN_READERS, Body, refusals, requi
 from cashplan.domain.analysis import Record, pivot
 from cashplan.domain.cells import CellKey, members_of, members_text
 from cashplan.domain.eliminations import Elimination
+from cashplan.domain.layouts import laid_out
 from cashplan.flows import rollups
 from cashplan.flows.rollups import RollUpDesk
 from cashplan.repository import cells as cell_rows
@@ -105,6 +106,17 @@ class EliminationView(BaseModel):
     eliminated: str
     unmatched_out: str
     unmatched_in: str
+
+
+class SheetCell(BaseModel):
+    """One cell of a roll-up template."""
+
+    sheet: str
+    row: str
+    title: str
+    column: str
+    source: str
+    amount: str
 
 
 class AttachedStatistics(BaseModel):
@@ -210,6 +222,37 @@ def _figures(figures: Mapping[CellKey, int]) -> list[FigureView]:
             amount=decimal_string(minor, key.currency),
         )
         for key, minor in sorted(figures.items())
+    ]
+
+
+@router.get(
+    PATH + "/{node}/sheet",
+    policy=Policy("roll-up:read", roles=PLAN_READERS),
+    summary="A node's total by its roll-up template",
+)
+async def sheet(
+    system_id: Id, round_id: Id, node: Id, reader: Reader, principal: CurrentPrincipal
+) -> list[SheetCell]:
+    """The rows and columns of the template that is assigned to the node for roll-ups."""
+    held = await _desk(reader, system_id, round_id, node, principal)
+    template = held.system.template_for(held.round.body.filing_type, node, "roll-up")
+    if template is None:
+        raise Problem.not_found("No roll-up template is assigned to this node.")
+    with refusals():
+        total = held.sum_of(node).total
+        grid, values = laid_out(held.system, template, held.round.columns, node, total, evaluation.amount)
+    return [
+        SheetCell(
+            sheet=sheet_id,
+            row=row.id,
+            title=row.title,
+            column=column.id,
+            source=cell.source,
+            amount=decimal_string(values.get((sheet_id, cell.key), 0), cell.key.currency),
+        )
+        for sheet_id, fixed in grid.sheets.items()
+        for row, line in zip(fixed.rows, fixed.cells, strict=True)
+        for column, cell in zip(fixed.columns, line, strict=True)
     ]
 
 
