@@ -231,6 +231,8 @@ async def roll_up(group: Any) -> tuple[dict[str, Any], str]:
 
 async def test_a_roll_up_sums_lists_who_is_missing_and_eliminates_pair_by_pair(group: Any) -> None:
     round_, path = await roll_up(group)
+    assert [each["node"] for each in await group.ask("max", "GET", path)] == ["D", "G"]
+    assert await group.ask("paul-a", "GET", path) == []
     top = await group.ask("max", "GET", f"{path}/G")
     assert top["missing"] == ["C"]
     assert [(line["kind"], line["id"], line["state"]) for line in top["lines"]] == [

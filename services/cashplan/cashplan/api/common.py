@@ -66,9 +66,17 @@ def require(system: PlanningSystem, principal: Principal, roles: Sequence[Role],
 
 
 def sees(system: PlanningSystem, principal: Principal, entity: str | None) -> bool:
-    """Whether a person may look at an entity's plans: by a role that sees all, or by one in its system."""
+    """Whether a person may look at an entity's plans: by a role that sees all, or by one in its system.
+
+    Without an entity the whole system is meant: its administrators, and the managers of its topmost nodes.
+    """
     if principal.roles & SEES_ALL:
         return True
+    if entity is None:
+        roots = system.entity_tree.roots
+        return holds(system, principal, ("administrator",), None) or any(
+            system.has_role(principal.subject, "node-manager", root) for root in roots
+        )
     return any(system.has_role(principal.subject, role, entity) for role in ANY_ROLE)
 
 

@@ -12,7 +12,7 @@ from fastapi import Query
 from pydantic import BaseModel, Field, StringConstraints
 
 from cashplan import evaluation
-from cashplan.api.common import PLAN_PEOPLE, PLAN_READERS, Body, refusals, require, require_sight
+from cashplan.api.common import PLAN_PEOPLE, PLAN_READERS, Body, refusals, require, require_sight, sees
 from cashplan.domain.analysis import Record, pivot
 from cashplan.domain.cells import CellKey, members_of, members_text
 from cashplan.domain.eliminations import Elimination
@@ -142,11 +142,11 @@ async def _desk(
 async def roll_ups(
     system_id: Id, round_id: Id, reader: Reader, principal: CurrentPrincipal
 ) -> list[RollUpState]:
-    """Every node with its state and who is missing below it."""
+    """Every node that you may look at, with its state and who is missing below it."""
     with refusals():
         held = await rollups.desk(reader, system_id, round_id)
-        require_sight(held.system, principal, None)
-        return [_state(held, held.roll_ups[node]) for node in held.roll_ups]
+        seen = [node for node in held.roll_ups if sees(held.system, principal, node)]
+        return [_state(held, held.roll_ups[node]) for node in seen]
 
 
 def _state(held: RollUpDesk, roll_up: RollUp) -> RollUpState:
