@@ -8,17 +8,19 @@ log: Final[Any] = structlog.get_logger(__name__)
 
 
 class FaultLog:
-    """Remembers which steps are failing."""
+    """Remembers which steps are failing; a fault that stops several of them is told by the first."""
 
     def __init__(self) -> None:
         self._failing: set[str] = set()
 
     def failed(self, step: str, error: Exception) -> None:
-        if step not in self._failing:
+        if not self._failing:
             log.warning("sending waits for a fault to pass", step=step, error=type(error).__name__)
         self._failing.add(step)
 
     def succeeded(self, *steps: str) -> None:
-        if not self._failing.isdisjoint(steps):
-            log.info("sending goes on", steps=steps)
+        if not self._failing:
+            return
         self._failing.difference_update(steps)
+        if not self._failing:
+            log.info("sending goes on", steps=steps)
