@@ -1,17 +1,31 @@
 """credit decides every order's exposure: each order event comes in here, and one numbered check goes out.
 
-In: order-submitted and order-cancelled from order systems, order-decided from fund-pool, master-data-changed
-from the ERP. Out: credit-checked, to fund-pool. Over HTTP: customers, profiles, status, special approval.
+In: order-submitted and order-cancelled from order systems, order-decided and credit-limit-answered from fund-pool,
+master-data-changed from the ERP, relationship-changed and relationship-end-requested from sharing. Out:
+credit-checked, credit-limit-changed and credit-limit-proposed to fund-pool, allocation-recorded,
+relationship-end-answered, credit-alerted, task-changed. Over HTTP: customers, profiles, status, special approval,
+members' limits, temporary credit, scoring.
 """
 
+from contracts.credit_limit_answered import CreditLimitAnswered
 from contracts.master_data_changed import MasterDataChanged
 from contracts.order_cancelled import OrderCancelled
 from contracts.order_decided import OrderDecided
 from contracts.order_submitted import OrderSubmitted
+from contracts.relationship_changed import RelationshipChanged
 from contracts.relationship_end_requested import RelationshipEndRequested
 
 from chassis import Service, Subscription
-from credit import api, ends, handlers, invariants
+from credit import (
+    api,
+    document_desk,
+    ends,
+    giving_invariants,
+    handlers,
+    invariants,
+    member_desk,
+    scoring_desk,
+)
 from credit.publishing import WAIT
 from credit.settings import Settings
 
@@ -21,11 +35,18 @@ service = Service(
     subscriptions=(
         Subscription(handlers.take_master_data, MasterDataChanged),
         Subscription(ends.answer_end_requests, RelationshipEndRequested),
+        Subscription(member_desk.take_relationships, RelationshipChanged),
+        Subscription(member_desk.take_limit_answers, CreditLimitAnswered),
         Subscription(handlers.apply_orders, OrderSubmitted, OrderCancelled, OrderDecided),
     ),
-    timers={WAIT: handlers.end_waits},
+    timers={
+        WAIT: handlers.end_waits,
+        scoring_desk.DEADLINE: scoring_desk.close_rounds,
+        document_desk.NOTICE: document_desk.announce_endings,
+        document_desk.END: document_desk.tell_ends,
+    },
     routers=api.ROUTERS,
-    checks=invariants.CHECKS,
+    checks=invariants.CHECKS + giving_invariants.CHECKS,
     facts=invariants.FACTS,
     settings=Settings,
 )

@@ -2,6 +2,24 @@
 
 from typing import Final
 
-from credit.api import masterdata, orders, pending, profiles
+from credit.api import (
+    credit_documents,
+    masterdata,
+    members,
+    orders,
+    pending,
+    profiles,
+    score_sheets,
+    scoring,
+)
 
-ROUTERS: Final = (masterdata.router, profiles.router, orders.router, pending.router)
+ROUTERS: Final = (
+    masterdata.router,
+    profiles.router,
+    orders.router,
+    pending.router,
+    scoring.router,
+    score_sheets.router,
+    credit_documents.router,
+    members.router,
+)
