@@ -17,6 +17,7 @@ from contracts.relationship_end_requested import RelationshipEndRequested
 
 from chassis import Service, Subscription
 from credit import (
+    alert_desk,
     api,
     document_desk,
     ends,
@@ -45,6 +46,7 @@ service = Service(
         document_desk.NOTICE: document_desk.announce_endings,
         document_desk.END: document_desk.tell_ends,
     },
+    jobs=(alert_desk.watch,),
     routers=api.ROUTERS,
     checks=invariants.CHECKS + giving_invariants.CHECKS,
     facts=invariants.FACTS,

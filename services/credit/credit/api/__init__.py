@@ -3,6 +3,7 @@
 from typing import Final
 
 from credit.api import (
+    alerts,
     credit_documents,
     masterdata,
     members,
@@ -22,4 +23,5 @@ ROUTERS: Final = (
     score_sheets.router,
     credit_documents.router,
     members.router,
+    alerts.router,
 )
