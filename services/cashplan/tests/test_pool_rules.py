@@ -167,3 +167,14 @@ def test_the_receipt_is_what_is_unpaid_and_what_was_paid_on_credit(stands: Order
     item = item_after(decided(1, stands))
     assert flaw(decided(1, stands)) is None
     assert 0 <= item.amount_minor == stands.unpaid.minor + on_credit <= stands.total.minor
+
+
+def test_what_is_held_in_cash_is_in_hand_until_its_hold_expires() -> None:
+    """60 held: nothing is to come; the expiry, a sequel of the same check, makes 60 come."""
+    whole = position("60.00", cash="60.00")
+    held = replace(whole, payments=[], holds=whole.payments)
+    assert flaw(decided(1, held)) is None
+    assert item_after(decided(1, held)).gross_minor == 0
+    expired = decided(1, position("60.00"), sequel=1, outcome="hold-expired", operation="deliver")
+    assert item_after(decided(1, held), expired).gross_minor == 60_00
+    assert item_after(decided(2, held), expired).gross_minor == 0

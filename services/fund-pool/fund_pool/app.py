@@ -7,7 +7,11 @@ to comes before it, and money before what spends it."""
 from chassis import Service, Subscription
 from contracts import (
     AllocationRecorded,
+    BillIssued,
+    BillSettled,
     CreditChecked,
+    CreditLimitChanged,
+    CreditLimitProposed,
     ExpenseApproved,
     MasterDataChanged,
     PaymentReceived,
@@ -16,8 +20,8 @@ from contracts import (
     RelationshipChanged,
     RelationshipEndRequested,
 )
-from fund_pool import api, ends, gateways, handlers, invariants, jobs
-from fund_pool.publishing import REMINDER
+from fund_pool import api, billing, ends, gateways, handlers, invariants, jobs, members
+from fund_pool.publishing import HOLD_EXPIRY, REMINDER
 from fund_pool.settings import Settings
 
 service = Service(
@@ -31,11 +35,15 @@ service = Service(
         Subscription(gateways.reverse_payments, PaymentReversed),
         Subscription(gateways.reimburse_expenses, ExpenseApproved),
         Subscription(gateways.settle_payouts, PayoutSettled),
+        Subscription(billing.keep_bills, BillIssued),
+        Subscription(billing.settle_bills, BillSettled),
         Subscription(handlers.record_allocations, AllocationRecorded),
+        Subscription(members.answer_proposals, CreditLimitProposed),
+        Subscription(members.follow_limits, CreditLimitChanged),
         Subscription(handlers.decide_orders, CreditChecked),
     ),
     routers=api.ROUTERS,
-    timers={REMINDER: handlers.remind},
+    timers={REMINDER: handlers.remind, HOLD_EXPIRY: handlers.expire_holds},
     jobs=(jobs.keep_months_ahead,),
     checks=invariants.CHECKS,
     facts=invariants.FACTS,

@@ -81,6 +81,15 @@ async def _mark_payment(work: UnitOfWork, kept: KeptDocument) -> None:
     await payment_rows.save(work.connection, list(payments.values()), [], work.now)
 
 
+async def free_payment(work: UnitOfWork, payment_id: str) -> None:
+    """A payment whose top-up is not approved waits in the unmatched list again."""
+    payments = await payment_rows.by_ids(work.connection, [payment_id])
+    for payment in payments.values():
+        if payment.status == "waiting":
+            payment.status, payment.reason = "unmatched", "top-up-decided"
+    await payment_rows.save(work.connection, list(payments.values()), [], work.now)
+
+
 def _hold(work: UnitOfWork, kept: KeptDocument, pool: Pool, plan: Plan) -> None:
     """A withdrawal keeps its money aside until the bank has answered."""
     assert plan.held is not None

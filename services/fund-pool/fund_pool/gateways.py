@@ -246,7 +246,6 @@ def _reverse(
     if pool is None:
         return reversal.status
     if posted is not None:
-        posted.notices = pool.reconsidered(before, batch.now, posted.entry.number)
         publish(batch, posted, pool, record)
     else:
         notices = pool.reconsidered(before, batch.now, f"reversal/{reversal.reversal_id}")
@@ -315,8 +314,7 @@ def _pay_out(
     pool.capture(pool.holds[withdrawal_hold(content.document_id)], content.amount, pool.last_entry_number + 1)
     move = Move(purse, -content.amount, PAYOUT_CLEARING)
     document_posted = Document(WITHDRAWAL, "", content.document_id)
-    posted = pool.post(document_posted, [move], record.event.settled_on, batch.now)
-    posted.notices = pool.reconsidered(before, batch.now, posted.entry.number)
+    posted = pool.post(document_posted, [move], record.event.settled_on, batch.now, before=before)
     document.status, document.entry_number = "posted", posted.entry.number
     publish(batch, posted, pool, record)
 

@@ -1,26 +1,43 @@
 """Events in: orders that credit has checked, master data and relationships; and reminders."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from chassis import Batch, Record, TimerBatch
+from contracts.order import Reason
+
+from chassis import Batch, Record, Timer, TimerBatch
 from contracts import AllocationRecorded, CreditChecked, MasterDataChanged, RelationshipChanged
 from fund_pool.domain.access import Relationship
+from fund_pool.domain.assessment import NO_RULES
+from fund_pool.domain.explain import of_nothing, said
 from fund_pool.domain.ledger import derived_id
-from fund_pool.domain.order import Decision, OrderState, Parked, answer, decide
+from fund_pool.domain.order import Decision, OrderState, Parked, answer, decide, sequel
+from fund_pool.domain.order_operations import expire
+from fund_pool.domain.order_state import LineHeld
 from fund_pool.domain.pool import Pool
-from fund_pool.publishing import publish, publish_notices, reminded, schedule_reminder
+from fund_pool.domain.usage import Rules
+from fund_pool.domain.walk import LinePaid
+from fund_pool.publishing import (
+    expiring,
+    publish_effects,
+    publish_notices,
+    reminded,
+    schedule_expiry,
+    schedule_reminder,
+)
 from fund_pool.repository import allocations as allocation_rows
 from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import orders as order_rows
 from fund_pool.repository import pools as pool_rows
 from fund_pool.repository import reference as reference_rows
+from fund_pool.repository import usage as usage_rows
 from fund_pool.repository.orders import DecisionRow, OrderKey
 from fund_pool.repository.reference import ToldRelationship
 
 ACCEPTED: Final = "accepted"
 OWN_SOURCE: Final = "coffer/fund-pool"
+CARRYING: Final = ("submit", "change")
 
 
 @dataclass(slots=True)
@@ -30,6 +47,7 @@ class OrderDesk:
     batch: Batch[CreditChecked]
     orders: Mapping[OrderKey, OrderState]
     pools: Mapping[str, Pool]
+    rules: Rules = field(default_factory=lambda: NO_RULES)
     touched: dict[OrderKey, OrderState] = field(default_factory=dict)
     decisions: list[DecisionRow] = field(default_factory=list)
 
@@ -37,8 +55,9 @@ class OrderDesk:
         """Decides a check whose turn it is, with those that waited for it; parks or drops any other."""
         check = record.event
         order = self.orders[check.source, check.order_id]
-        if check.operation == "submit" and check.order is None:
-            self.batch.dead_letter(record, "order-missing", "order: a checked submission carries the order")
+        if check.operation in CARRYING and check.order is None:
+            detail = f"order: a checked {check.operation} carries the order"
+            self.batch.dead_letter(record, "order-missing", detail)
             return
         standing = order.standing(check.check_number, record.hash)
         if standing == "next":
@@ -60,11 +79,14 @@ class OrderDesk:
     def _decide(
         self, order: OrderState, check: CreditChecked, fingerprint: bytes, record: Record[CreditChecked]
     ) -> None:
-        decision = decide(order, self.pools, check, fingerprint, self.batch.now)
+        expires_at = order.hold_expires_at
+        decision = decide(order, self.pools, check, fingerprint, self.batch.now, self.rules)
         self.batch.emit(answer(order, check, decision, self.batch.now), record)
         self._keep(order, check, decision, self.batch.outbox[-1].body or b"")
-        if decision.posted is not None:
-            publish(self.batch, decision.posted, self.pools[order.account], record)
+        if decision.effects is not None:
+            publish_effects(self.batch, decision.effects, self.pools, record)
+        if order.hold_expires_at != expires_at:
+            schedule_expiry(self.batch, order, record)
         self.batch.count("order", decision.outcome)
 
     def _keep(self, order: OrderState, check: CreditChecked, decision: Decision, body: bytes) -> None:
@@ -102,8 +124,13 @@ async def decide_orders(batch: Batch[CreditChecked]) -> None:
     accounts = {account for _, account in named} | {order.account for order in orders.values()}
     users = {check.order.ordering_user for check in checks if check.order is not None}
     users |= _parked_users(orders)
-    pools = await pool_rows.pools(batch.connection, accounts, users, now=batch.now, for_update=True)
-    desk = OrderDesk(batch, orders, pools)
+    vouchers = drawn_vouchers(orders.values())
+    pools = await pool_rows.pools(
+        batch.connection, accounts, users, now=batch.now, vouchers=vouchers, for_update=True
+    )
+    desk = OrderDesk(
+        batch, orders, pools, await usage_rows.rules(batch.connection, _businesses(orders, checks))
+    )
     for record in batch:
         desk.take(record)
     await order_rows.save(
@@ -111,11 +138,91 @@ async def decide_orders(batch: Batch[CreditChecked]) -> None:
     )
 
 
+def drawn_vouchers(orders: Iterable[OrderState]) -> set[str]:
+    """The vouchers that orders have drawn on, which a refund finds whether or not they may still be drawn on."""
+    parts: list[LinePaid | LineHeld] = []
+    for order in orders:
+        parts += [*order.payments, *order.holds]
+    return {part.voucher_id for part in parts if part.voucher_id is not None}
+
+
+def _businesses(orders: Mapping[OrderKey, OrderState], checks: Iterable[CreditChecked]) -> set[str]:
+    known = {order.business_organisation for order in orders.values()}
+    told = {check.order.business_organisation for check in checks if check.order is not None}
+    return {business for business in known | told if business is not None}
+
+
 def _parked_users(orders: Mapping[OrderKey, OrderState]) -> set[str]:
     """The ordering users of checks that waited and may be decided now."""
     waiting = [parked.body for order in orders.values() for parked in order.parked.values()]
     checks = [CreditChecked.adapter.validate_json(body) for body in waiting]
     return {check.order.ordering_user for check in checks if check.order is not None}
+
+
+async def expire_holds(batch: TimerBatch) -> None:
+    """Writes down which holds have expired, and tells it; they counted in no balance since their time."""
+    keys = [expiring(timer.key) for timer in batch]
+    orders = await order_rows.locked_orders(batch.connection, [(key, "") for key in keys])
+    accounts = {held.account for order in orders.values() for held in order.holds}
+    accounts |= {order.account for order in orders.values()}
+    pools = await pool_rows.pools(
+        batch.connection,
+        accounts,
+        now=batch.now,
+        vouchers=drawn_vouchers(orders.values()),
+        for_update=True,
+    )
+    decisions = []
+    for timer, key in zip(batch, keys, strict=True):
+        row = _expired(batch, orders[key], pools, timer)
+        if row is not None:
+            decisions.append(row)
+    await order_rows.save(batch.connection, list(orders.values()), decisions, list(pools.values()), batch.now)
+
+
+def _expired(
+    batch: TimerBatch, order: OrderState, pools: Mapping[str, Pool], timer: Timer
+) -> DecisionRow | None:
+    ended = [held for held in order.holds if not pools[held.account].holds[held.hold_id].is_live(batch.now)]
+    before = {account: _with_expired(pools[account], ended) for account in {held.account for held in ended}}
+    if expire(order, pools, batch.now, order.check_number) is None:
+        schedule_expiry(batch, order, timer)
+        return None
+    amount = sum(held.amount for held in ended)
+    text = (
+        f"{said(amount, order.currency)} that was held is free again; the next delivery notice walks it anew"
+    )
+    reasons = [Reason(code="hold-expired", text=text)]
+    decision = Decision("hold-expired", reasons, of_nothing(text))
+    batch.emit(sequel(order, decision, batch.now), timer)
+    body = batch.outbox[-1].body or b""
+    for account, quotas in before.items():
+        notices = pools[account].reconsidered(quotas, batch.now, f"{timer.key}/{order.sequel}")
+        publish_notices(batch, notices, pools[account], timer)
+    schedule_expiry(batch, order, timer)
+    batch.count("order", "hold-expired")
+    return DecisionRow(
+        order.account,
+        order.source,
+        order.order_id,
+        order.check_number,
+        "hold-expired",
+        None,
+        body,
+        order.sequel,
+    )
+
+
+def _with_expired(pool: Pool, ended: Iterable[LineHeld]) -> dict[str, int]:
+    """The quotas of a pool as they were while these holds still counted."""
+    counted = [held for held in ended if held.account == pool.account and held.voucher_id is None]
+    purses = [pool.fund_accounts[held.account_type, pool.holds[held.hold_id].currency] for held in counted]
+    for held, purse in zip(counted, purses, strict=True):
+        purse.held += held.amount
+    quotas = pool.quotas({purse.currency for purse in purses})
+    for held, purse in zip(counted, purses, strict=True):
+        purse.held -= held.amount
+    return quotas
 
 
 async def keep_master_data(batch: Batch[MasterDataChanged]) -> None:

@@ -3,6 +3,9 @@
 from typing import Final
 
 from chassis import Check
+from fund_pool.domain import ledger
+
+ORDER_DOCUMENTS: Final = "(" + ", ".join(f"'{name}'" for name in ledger.ORDER_DOCUMENTS) + ")"
 
 BALANCED: Final = Check(
     "ledger-balanced",
@@ -26,7 +29,7 @@ BALANCES_FOLD: Final = Check(
                coalesce(sum(amount) filter (where bucket = 'balance'), 0) as balance,
                coalesce(sum(amount) filter (where bucket = 'line'), 0) as line
         from posting
-        where bucket <> 'internal'
+        where bucket in ('balance', 'line')
         group by account, account_type, currency) h using (account, account_type, currency)
     where coalesce(f.balance, 0) <> coalesce(h.balance, 0) or coalesce(f.line, 0) <> coalesce(h.line, 0)
        or (f.account is null and h.account is not null)
@@ -42,7 +45,7 @@ RUNNING_BALANCES: Final = Check(
                  sum(amount) over (partition by account, account_type, currency, bucket
                                    order by entry_number) as folded
           from posting
-          where bucket <> 'internal') p
+          where bucket in ('balance', 'line')) p
     where after is distinct from folded
     """,
 )
@@ -126,7 +129,7 @@ WITHIN_LIMITS: Final = Check(
 ORDERS_MATCH_POSTINGS: Final = Check(
     "orders-match-postings",
     "What each order paid and got back is what was posted for it, and refunds never exceed payments.",
-    """
+    f"""
     select source, order_id, o.paid, o.refunded, o.left_on_lines, coalesce(l.paid, 0) as posted_paid,
            coalesce(l.refunded, 0) as posted_refunded
     from (select source, order_id, paid, refunded,
@@ -136,11 +139,12 @@ ORDERS_MATCH_POSTINGS: Final = Check(
           from order_state) o
     full join (
         select e.document_source as source, e.document_id as order_id,
-               coalesce(-sum(p.amount) filter (where e.document_type = 'order-payment'), 0) as paid,
-               coalesce(sum(p.amount) filter (where e.document_type = 'order-cancellation'), 0) as refunded
+               coalesce(-sum(p.amount) filter (where p.amount < 0), 0) as paid,
+               coalesce(sum(p.amount) filter (where p.amount > 0), 0) as refunded
         from journal_entry e
         join posting p using (account, entry_number, posted_at)
-        where e.document_type in ('order-payment', 'order-cancellation') and p.bucket = 'balance'
+        where e.document_type in {ORDER_DOCUMENTS}
+          and (p.bucket in ('balance', 'voucher') or p.account_type = 'vouchers-expired')
         group by e.document_source, e.document_id) l using (source, order_id)
     where o.paid is null or o.paid <> coalesce(l.paid, 0) or o.refunded <> coalesce(l.refunded, 0)
        or o.paid < o.refunded or o.left_on_lines <> o.paid - o.refunded
@@ -149,13 +153,13 @@ ORDERS_MATCH_POSTINGS: Final = Check(
 
 REFUNDS_PER_FUND_ACCOUNT: Final = Check(
     "refunds-per-fund-account",
-    "No fund account got back more of an order than it gave.",
-    """
+    "No fund account and no voucher got back more of an order than it gave.",
+    f"""
     select e.document_source as source, e.document_id as order_id, p.account, p.account_type, p.currency,
            sum(p.amount) as returned_beyond
     from journal_entry e
     join posting p using (account, entry_number, posted_at)
-    where e.document_type in ('order-payment', 'order-cancellation') and p.bucket = 'balance'
+    where e.document_type in {ORDER_DOCUMENTS} and p.bucket in ('balance', 'voucher')
     group by e.document_source, e.document_id, p.account, p.account_type, p.currency
     having sum(p.amount) > 0
     """,
@@ -163,10 +167,11 @@ REFUNDS_PER_FUND_ACCOUNT: Final = Check(
 
 ORDER_STATES: Final = Check(
     "order-states",
-    "Only an accepted order keeps money, and an accepted order never keeps more than its total.",
+    "Only an accepted or closed order keeps money, and never more than its total.",
     """
     select source, order_id, status, total, paid, refunded from order_state
-    where (status <> 'accepted' and paid <> refunded) or (status = 'accepted' and paid - refunded > total)
+    where (status not in ('accepted', 'closed') and paid <> refunded)
+       or (status in ('accepted', 'closed') and paid - refunded > total)
     """,
 )
 
@@ -176,7 +181,7 @@ DECISIONS_GAPLESS: Final = Check(
     """
     select source, order_id, o.check_number, count(d.check_number) as decisions, max(d.check_number) as highest
     from order_state o
-    full join decision d using (source, order_id)
+    full join (select * from decision where sequel = 0) d using (source, order_id)
     group by source, order_id, o.check_number, o.fingerprints
     having count(d.check_number) <> coalesce(o.check_number, -1)
         or count(distinct d.check_number) <> o.check_number

@@ -1,6 +1,7 @@
 """Tells the outside what was posted: a balance-changed per movement, quota-low, and the reminder's timer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chassis.work import CausedBy
@@ -8,16 +9,33 @@ from contracts.entry_posted import LedgerPosting
 from contracts.money import Money, SignedMoney
 
 from chassis import UnitOfWork
-from contracts import BalanceChanged, EntryPosted, QuotaLow
+from contracts import BalanceChanged, EntryPosted, PaymentOverdue, QuotaLow
 from contracts import quota_low as contract
 from fund_pool.domain.ledger import Entry, Posting, entry_id
+from fund_pool.domain.order_state import Effects, OrderState
 from fund_pool.domain.pool import FundAccount, Pool, Posted
-from fund_pool.domain.quota import Notice, QuotaTerms, Watch
+from fund_pool.domain.quota import Notice, QuotaTerms, Spell, Watch
 
 REMINDER: Final = "quota-reminder"
+HOLD_EXPIRY: Final = "hold-expiry"
 
 
-def publish(work: UnitOfWork, posted: Posted, pool: Pool, cause: CausedBy | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class BillSettled:
+    """Which bill an entry settled, how much of it, and what is left to pay; in minor units."""
+
+    bill_id: str
+    settled: int
+    outstanding: int
+
+
+def publish(
+    work: UnitOfWork,
+    posted: Posted,
+    pool: Pool,
+    cause: CausedBy | None = None,
+    bill: BillSettled | None = None,
+) -> None:
     """Publishes an entry, right after it was posted: itself, its fund accounts, and what followed for the quota.
 
     A fund account whose line alone has changed is told of with a change of 0, so that the entry numbers
@@ -25,15 +43,45 @@ def publish(work: UnitOfWork, posted: Posted, pool: Pool, cause: CausedBy | None
     """
     work.emit(entry_posted(posted.entry), cause)
     for account_type, currency in _fund_accounts(posted.entry):
-        work.emit(_balance_changed(posted.entry, pool.fund_accounts[account_type, currency]), cause)
+        told = _balance_changed(posted.entry, pool.fund_accounts[account_type, currency])
+        work.emit(told if bill is None else _with_bill(told, bill), cause)
     publish_notices(work, posted.notices, pool, cause)
+
+
+def publish_effects(
+    work: UnitOfWork, effects: Effects, pools: Mapping[str, Pool], cause: CausedBy | None = None
+) -> None:
+    """Publishes what was posted for an order in whosever books, and what followed where only holds changed."""
+    for posted in effects.posted:
+        publish(work, posted, pools[posted.entry.account], cause)
+    for account, notices in effects.notices.items():
+        publish_notices(work, notices, pools[account], cause)
+
+
+def schedule_expiry(work: UnitOfWork, order: OrderState, cause: CausedBy | None = None) -> None:
+    """Sets the timer of the next hold of an order that expires, or takes it back."""
+    key = f"{order.source} {order.order_id}"
+    if order.hold_expires_at is None:
+        work.cancel_timer(HOLD_EXPIRY, key)
+    else:
+        work.set_timer(HOLD_EXPIRY, key, order.hold_expires_at, cause)
+
+
+def expiring(key: str) -> tuple[str, str]:
+    """The order (source, id) of an expiry's key; neither holds a space."""
+    source, order_id = key.split(" ")
+    return source, order_id
 
 
 def publish_notices(
     work: UnitOfWork, notices: Iterable[Notice], pool: Pool, cause: CausedBy | None = None
 ) -> None:
-    """Publishes notices of low quota and sets or cancels the reminder accordingly."""
+    """Publishes notices of low quota and of overdue spells, and sets or cancels the reminder accordingly."""
     for notice in notices:
+        if notice.spell is not None:
+            work.emit(_payment_overdue(notice, notice.spell, pool.account), cause)
+            work.count("payment-overdue", notice.kind)
+            continue
         work.emit(_quota_low(notice, pool.account), cause)
         work.count("quota-low", notice.kind)
         schedule_reminder(work, pool.account, pool.watches[notice.currency], cause)
@@ -72,11 +120,27 @@ def terms_told(terms: QuotaTerms, currency: str) -> contract.QuotaTerms:
     )
 
 
+def _payment_overdue(notice: Notice, spell: Spell, account: str) -> PaymentOverdue:
+    quota = notice.terms.quota
+    return PaymentOverdue(
+        account=account,
+        currency=notice.currency,
+        kind="opened" if notice.kind == "overdue" else "cleared",
+        episode_id=str(spell.episode_id),
+        quota=SignedMoney.of(quota, notice.currency),
+        overdue=Money.of(max(0, -quota), notice.currency),
+        terms=terms_told(notice.terms, notice.currency),
+        supersedes_episode_id=None if spell.supersedes is None else str(spell.supersedes),
+        opened_at=spell.opened_at,
+        occurred_at=notice.occurred_at,
+    )
+
+
 def _quota_low(notice: Notice, account: str) -> QuotaLow:
     return QuotaLow(
         account=account,
         currency=notice.currency,
-        kind=notice.kind,
+        kind=notice.kind,  # type: ignore[arg-type]
         episode_id=str(notice.episode_id),
         reminder_number=notice.reminder_number,
         quota=SignedMoney.of(notice.terms.quota, notice.currency),
@@ -116,6 +180,16 @@ def _fund_accounts(entry: Entry) -> Iterable[tuple[str, str]]:
     """The fund accounts of an entry, each once."""
     purses = (posting for posting in entry.postings if posting.bucket in ("balance", "line"))
     return dict.fromkeys((posting.account_type, posting.currency) for posting in purses)
+
+
+def _with_bill(told: BalanceChanged, bill: BillSettled) -> BalanceChanged:
+    currency = told.balance.currency
+    return replace(
+        told,
+        bill_id=bill.bill_id,
+        bill_settled=Money.of(bill.settled, currency),
+        bill_outstanding=Money.of(bill.outstanding, currency),
+    )
 
 
 def _balance_changed(entry: Entry, purse: FundAccount) -> BalanceChanged:

@@ -74,6 +74,7 @@ relationship = Table(
     Column("permissions", ARRAY(Text), nullable=False),
     Column("display_name", Text, nullable=False),
     Column("invoice_status", Text, nullable=False),
+    Column("frozen_by", Text),
     Index("relationship_member", "member_account"),
     Index("relationship_management", "management_account"),
 )
@@ -167,6 +168,8 @@ order_state = Table(
     Column("fingerprints", LargeBinary, nullable=False),
     Column("parked", LargeBinary),
     Column("changed_at", MOMENT),
+    Column("details", LargeBinary),
+    Index("order_state_waiting", "account", postgresql_where=text("status = 'pending-approval'")),
 )
 
 decision = Table(
@@ -175,6 +178,7 @@ decision = Table(
     Column("source", Text, primary_key=True),
     Column("order_id", Text, primary_key=True),
     Column("check_number", BigInteger, primary_key=True),
+    Column("sequel", Integer, primary_key=True),
     Column("decided_at", MOMENT, primary_key=True),
     Column("account", Text, nullable=False),
     Column("outcome", Text, nullable=False),
@@ -351,4 +355,28 @@ allocation_record = Table(
     Column("requested_at", MOMENT, nullable=False),
     Index("allocation_record_management", "management_account", "recorded_at", "record_id"),
     Index("allocation_record_member", "member_account", "recorded_at", "record_id"),
+)
+
+usage_rule = Table(
+    "usage_rule",
+    METADATA,
+    Column("version", BigInteger, primary_key=True),
+    Column("business_organisation", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("account_type", Text, nullable=False),
+    Column("purposes", ARRAY(Text), nullable=False),
+    Column("materials", ARRAY(Text), nullable=False),
+    Column("material_groups", ARRAY(Text), nullable=False),
+    Column("lead_time_days", Integer),
+    Column("first_payment", Integer, nullable=False),
+    Column("hold_hours", Integer),
+    Column("valid_from", Date),
+    Column("valid_until", Date),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", MOMENT, nullable=False),
+    Column("retired_by", Text),
+    Column("retired_at", MOMENT),
+    Index(
+        "usage_rule_valid", "business_organisation", "currency", postgresql_where=text("retired_at is null")
+    ),
 )

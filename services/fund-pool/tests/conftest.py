@@ -1,7 +1,7 @@
 """What fund-pool's tests say events and pools with: short names, amounts as people write them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from itertools import count
@@ -85,6 +85,33 @@ class Maker:
             display_name=member,
             changed_at=NOW,
         )
+
+    def related(
+        self,
+        management: str,
+        member: str,
+        *accepted: str,
+        version: int = 1,
+        state: str = "active",
+    ) -> RelationshipChanged:
+        """A financial relationship with these permissions; with both by default."""
+        permissions = [
+            Permission(name=name, state="accepted")  # type: ignore[arg-type]
+            for name in accepted or ("sync-credit-identity", "view-financial-information")
+        ]
+        told = self.relationship(management, member, version=version, state=state)
+        return replace(told, permissions=permissions)
+
+    def allocation(self, operation: str, *rows: tuple[str, str], management: str = "M-1") -> dict[str, Any]:
+        """The body of an allocation in CNY."""
+        return {
+            "operation": operation,
+            "management_account": management,
+            "rows": [
+                {"member_account": member, "amount": {"amount": amount, "currency": "CNY"}}
+                for member, amount in rows
+            ],
+        }
 
     def payment(
         self,

@@ -5,31 +5,10 @@ from typing import Any
 import httpx
 import pytest
 from chassis.testing import Harness, only
-from contracts.relationship_changed import Permission
 
-from contracts import AllocationRecorded, EntryPosted, RelationshipChanged
+from contracts import AllocationRecorded, EntryPosted
 
 pytestmark = pytest.mark.stack
-BOTH = ("sync-credit-identity", "view-financial-information")
-
-
-def related(make: Any, management: str, member: str, *accepted: str, **more: Any) -> RelationshipChanged:
-    told: RelationshipChanged = make.relationship(management, member, **more)
-    from dataclasses import replace
-
-    permissions = [Permission(name=name, state="accepted") for name in accepted]  # type: ignore[arg-type]
-    return replace(told, permissions=permissions)
-
-
-def batch(operation: str, *rows: tuple[str, str], management: str = "M-1") -> dict[str, Any]:
-    return {
-        "operation": operation,
-        "management_account": management,
-        "rows": [
-            {"member_account": member, "amount": {"amount": amount, "currency": "CNY"}}
-            for member, amount in rows
-        ],
-    }
 
 
 @pytest.fixture
@@ -37,9 +16,9 @@ async def house(harness: Harness, make: Any) -> Harness:
     """M-1 with 1,000; A-1 and A-2 are its members, A-3 shows it nothing."""
     await harness.play(
         *make.master_data("A-1", "A-2", "A-3", "M-1", "M-2"),
-        related(make, "M-1", "A-1", *BOTH),
-        related(make, "M-1", "A-2", *BOTH),
-        related(make, "M-1", "A-3", "view-financial-information"),
+        make.related("M-1", "A-1"),
+        make.related("M-1", "A-2"),
+        make.related("M-1", "A-3", "view-financial-information"),
         make.payment("M-1", "1000.00", payment_id="P-1"),
         make.payment("A-1", "30.00", payment_id="P-2"),
     )
@@ -61,11 +40,13 @@ async def test_allocate_spend_and_reclaim_what_is_left(
     house: Harness, maker: httpx.AsyncClient, make: Any, broken: Any
 ) -> None:
     preview = await maker.post(
-        "/allocations/preview", json=batch("allocate", ("A-1", "100.00"), ("A-2", "5.00"))
+        "/allocations/preview", json=make.allocation("allocate", ("A-1", "100.00"), ("A-2", "5.00"))
     )
     assert [row["result"] for row in preview.json()["rows"]] == ["will-post", "will-post"]
     assert (await cash(house))["M-1"] == 1_000_00
-    posted = await maker.post("/allocations", json=batch("allocate", ("A-1", "100.00"), ("A-2", "5.00")))
+    posted = await maker.post(
+        "/allocations", json=make.allocation("allocate", ("A-1", "100.00"), ("A-2", "5.00"))
+    )
     assert (posted.status_code, posted.json()["status"]) == (201, "posted")
     assert await cash(house) == {"M-1": 895_00, "A-1": 130_00, "A-2": 5_00}
     events = await house.drain()
@@ -75,9 +56,9 @@ async def test_allocate_spend_and_reclaim_what_is_left(
         ("M-1", "A-2", "succeeded"),
     ]
     assert {entry.document_type for entry in only(events, EntryPosted)} == {"allocation"}
-    too_much = await maker.post("/allocations", json=batch("reclaim", ("A-1", "100.01")))
+    too_much = await maker.post("/allocations", json=make.allocation("reclaim", ("A-1", "100.01")))
     assert (too_much.status_code, too_much.json()["rows"][0]["most"]["amount"]) == (200, "100.00")
-    back = await maker.post("/allocations", json=batch("reclaim", ("A-1", "40.00")))
+    back = await maker.post("/allocations", json=make.allocation("reclaim", ("A-1", "40.00")))
     assert back.json()["rows"][0]["total"]["amount"] == "60.00"
     assert (await cash(house))["A-1"] == 90_00
     records = (await maker.get("/allocation-records?member_account=A-1")).json()["items"]
@@ -90,11 +71,11 @@ async def test_allocate_spend_and_reclaim_what_is_left(
 
 
 async def test_nothing_is_half_done_and_every_row_says_why(
-    house: Harness, maker: httpx.AsyncClient, broken: Any
+    house: Harness, maker: httpx.AsyncClient, broken: Any, make: Any
 ) -> None:
     answer = await maker.post(
         "/allocations",
-        json=batch(
+        json=make.allocation(
             "allocate",
             ("A-1", "999.00"),
             ("A-1", "1.00"),
@@ -124,18 +105,20 @@ async def test_nothing_is_half_done_and_every_row_says_why(
 async def test_an_ended_relationship_gives_and_takes_nothing(
     house: Harness, maker: httpx.AsyncClient, make: Any
 ) -> None:
-    await maker.post("/allocations", json=batch("allocate", ("A-1", "100.00")))
-    await house.play(related(make, "M-1", "A-1", *BOTH, version=2, state="ended"))
-    answer = await maker.post("/allocations", json=batch("reclaim", ("A-1", "1.00")))
+    await maker.post("/allocations", json=make.allocation("allocate", ("A-1", "100.00")))
+    await house.play(make.related("M-1", "A-1", version=2, state="ended"))
+    answer = await maker.post("/allocations", json=make.allocation("reclaim", ("A-1", "1.00")))
     assert answer.json()["rows"][0]["code"] == "no-relationship"
 
 
 async def test_allocated_money_is_not_withdrawn_and_not_allocated_further(
     house: Harness, maker: httpx.AsyncClient, make: Any
 ) -> None:
-    await house.play(related(make, "A-1", "A-2", *BOTH))
-    await maker.post("/allocations", json=batch("allocate", ("A-1", "100.00")))
-    on = await maker.post("/allocations", json=batch("allocate", ("A-2", "30.01"), management="A-1"))
+    await house.play(make.related("A-1", "A-2"))
+    await maker.post("/allocations", json=make.allocation("allocate", ("A-1", "100.00")))
+    on = await maker.post(
+        "/allocations", json=make.allocation("allocate", ("A-2", "30.01"), management="A-1")
+    )
     assert on.json()["rows"][0]["most"]["amount"] == "30.00"
     withdrawal = {
         "document_type": "withdrawal",
@@ -147,24 +130,32 @@ async def test_allocated_money_is_not_withdrawn_and_not_allocated_further(
     assert (await maker.post("/documents", json=withdrawal)).json()["type"].endswith("beyond-transferable")
 
 
-async def test_a_management_account_allocates_for_itself_only(house: Harness, client_of: Any) -> None:
+async def test_a_management_account_allocates_for_itself_only(
+    house: Harness, client_of: Any, make: Any
+) -> None:
     own = client_of({"account-user"}, "boss", {"M-1"})
-    assert (await own.post("/allocations", json=batch("allocate", ("A-1", "1.00")))).status_code == 201
+    assert (
+        await own.post("/allocations", json=make.allocation("allocate", ("A-1", "1.00")))
+    ).status_code == 201
     other = client_of({"account-user"}, "other", {"M-2"})
-    assert (await other.post("/allocations", json=batch("allocate", ("A-1", "1.00")))).status_code == 404
+    assert (
+        await other.post("/allocations", json=make.allocation("allocate", ("A-1", "1.00")))
+    ).status_code == 404
     assert len((await own.get("/allocation-records")).json()["items"]) == 1
     assert (await other.get("/allocation-records")).json()["items"] == []
 
 
 async def test_above_an_amount_another_person_approves(
-    house: Harness, maker: httpx.AsyncClient, client_of: Any, broken: Any
+    house: Harness, maker: httpx.AsyncClient, client_of: Any, broken: Any, make: Any
 ) -> None:
     above = {"above": {"amount": "50.00", "currency": "CNY"}}
     assert (
         await maker.put("/organisations/ORG-SHANGHAI/allocation-approval/CNY", json=above)
     ).status_code == 200
-    assert (await maker.post("/allocations", json=batch("allocate", ("A-1", "50.00")))).status_code == 201
-    waiting = await maker.post("/allocations", json=batch("allocate", ("A-1", "50.01")))
+    assert (
+        await maker.post("/allocations", json=make.allocation("allocate", ("A-1", "50.00")))
+    ).status_code == 201
+    waiting = await maker.post("/allocations", json=make.allocation("allocate", ("A-1", "50.01")))
     assert (waiting.status_code, waiting.json()["status"]) == (202, "waiting")
     path = f"/allocation-requests/{waiting.json()['batch_id']}"
     both = client_of({"finance-approver", "finance-maker"}, "maker")
@@ -178,21 +169,23 @@ async def test_above_an_amount_another_person_approves(
 
 
 async def test_the_same_command_again_allocates_once(
-    house: Harness, maker: httpx.AsyncClient, broken: Any
+    house: Harness, maker: httpx.AsyncClient, broken: Any, make: Any
 ) -> None:
     """A client that retries after a read timeout sends the same Idempotency-Key."""
     key = {"Idempotency-Key": "again"}
     for _ in range(3):
-        answer = await maker.post("/allocations", json=batch("allocate", ("A-1", "10.00")), headers=key)
+        answer = await maker.post(
+            "/allocations", json=make.allocation("allocate", ("A-1", "10.00")), headers=key
+        )
         assert answer.status_code == 201
     assert (await cash(house))["A-1"] == 40_00
     assert await broken() == []
 
 
 async def test_credits_records_join_the_list_once_and_its_own_are_ignored(
-    house: Harness, maker: httpx.AsyncClient
+    house: Harness, maker: httpx.AsyncClient, make: Any
 ) -> None:
-    await maker.post("/allocations", json=batch("allocate", ("A-1", "10.00")))
+    await maker.post("/allocations", json=make.allocation("allocate", ("A-1", "10.00")))
     own = only(await house.drain(), AllocationRecorded)
     raw = [house.raw(own[0], source="coffer/fund-pool")]
     from dataclasses import replace
@@ -204,3 +197,30 @@ async def test_credits_records_join_the_list_once_and_its_own_are_ignored(
     assert sorted(row["method"] for row in found) == ["credit-limit", "funds"]
     export = await maker.get("/allocation-records/export?method=funds")
     assert export.text.splitlines()[1].split(",")[3:7] == ["M-1", "A-1", "10.00", "CNY"]
+
+
+async def test_the_overview_shows_a_management_account_its_members_and_a_member_itself(
+    house: Harness, maker: httpx.AsyncClient, client_of: Any, make: Any
+) -> None:
+    await maker.post("/allocations", json=make.allocation("allocate", ("A-1", "100.00")))
+    card = {"voucher_id": "K-1", "kind": "card", "amount": {"amount": "9.00", "currency": "CNY"}}
+    assert (await maker.post("/accounts/A-1/vouchers", json=card)).status_code == 201
+    boss = client_of({"account-user"}, "boss", {"M-1"})
+    page = (await boss.get("/accounts/M-1/assets")).json()
+    shown = {row["account"]: row for row in page["items"]}
+    assert sorted(shown) == ["A-1", "M-1"]
+    member = shown["A-1"]
+    assert (member["available_quota"]["amount"], member["transferred_funds"]["amount"]) == (
+        "130.00",
+        "100.00",
+    )
+    assert (member["stored_value_cards"], member["vouchers"], member["alert_threshold"]) == (1, 0, "--")
+    only_self = client_of({"account-user"}, "member", {"A-1"})
+    assert [row["account"] for row in (await only_self.get("/accounts/A-1/assets")).json()["items"]] == [
+        "A-1"
+    ]
+    assert (await only_self.get("/accounts/M-1/assets")).status_code == 404
+    export = await boss.get("/accounts/M-1/assets/export?format=csv&sort=-quota")
+    assert [line.split(",")[0] for line in export.text.splitlines()][1:] == ["M-1", "A-1"]
+    excel = await boss.get("/accounts/M-1/assets/export")
+    assert excel.content[:2] == b"PK"

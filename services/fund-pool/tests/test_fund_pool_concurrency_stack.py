@@ -94,3 +94,62 @@ async def test_orders_payments_alerts_and_imports_at_once_lose_nothing(
     assert held["held"] + left["left_paid"] == 4 * 60_00 + 2 * ROUNDS * 4 * 3_00
     assert await harness.rows("select reason, detail from dead_letter") == []
     assert await broken() == []
+
+
+async def test_thirty_two_writers_on_four_accounts_end_without_a_deadlock_and_lose_nothing(
+    harness: Harness, make: Any, client_of: Any, broken: Any
+) -> None:
+    """Transfers in opposite directions, allocations both ways round, top-ups and orders over HTTP and Kafka."""
+    await harness.play(
+        *make.master_data(*ACCOUNTS),
+        *(make.related(giver, taker) for giver in ACCOUNTS[:2] for taker in ACCOUNTS if giver != taker),
+        *(make.payment(account, "500.00") for account in ACCOUNTS),
+    )
+    maker = client_of({"finance-maker"}, "maker")
+    approver = client_of({"finance-approver"}, "approver")
+    deposit = {"account_type": "deposit", "currency": "CNY"}
+    for account in ACCOUNTS:
+        assert (await maker.post(f"/accounts/{account}/fund-accounts", json=deposit)).status_code == 201
+
+    async def transfer(number: int) -> list[int]:
+        account = ACCOUNTS[number % 4]
+        there = number % 2 == 0
+        body = {
+            "document_type": "transfer",
+            "document_id": f"T-{number}",
+            "account": account,
+            "account_type": "cash" if there else "deposit",
+            "to_account_type": "deposit" if there else "cash",
+            "amount": {"amount": "20.00", "currency": "CNY"},
+            "submit": True,
+        }
+        made = await maker.post("/documents", json=body)
+        if made.status_code != 201:
+            return [made.status_code]
+        return [(await approver.post(f"/documents/transfer/T-{number}/approve")).status_code]
+
+    async def allocate(number: int) -> list[int]:
+        giver, other = ACCOUNTS[number % 2], ACCOUNTS[1 - number % 2]
+        takers = [other, *ACCOUNTS[2:]]
+        rows = [(taker, "5.00") for taker in (takers if number % 4 < 2 else takers[::-1])]
+        operation = "reclaim" if number % 8 > 5 else "allocate"
+        body = make.allocation(operation, *rows, management=giver)
+        return [(await maker.post("/allocations", json=body)).status_code]
+
+    second = harness.instance()
+    writers = [transfer(number) for number in range(15)] + [allocate(number) for number in range(15)]
+    events = [
+        consume(harness, make, harness.context, 0),
+        consume(harness, make, second, 1),
+    ]
+    found = await asyncio.gather(*writers, *events)
+    await second.database.close()
+    statuses = {status for one in found[: len(writers)] for status in one}  # type: ignore[union-attr]
+    assert statuses <= {200, 201, 409}
+    assert await harness.rows("select reason from dead_letter") == []
+    rows = await harness.rows(
+        "select sum(amount) as left from posting where bucket = 'balance' and currency = 'CNY'"
+    )
+    balances = await harness.rows("select sum(balance) as left, min(balance) as least from fund_account")
+    assert (rows[0]["left"], balances[0]["least"] >= 0) == (balances[0]["left"], True)
+    assert await broken() == []

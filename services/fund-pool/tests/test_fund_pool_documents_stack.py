@@ -325,3 +325,50 @@ async def test_transfers_in_opposite_directions_and_debits_never_pass_what_is_th
     assert sum(found.values()) == 100_00
     assert min(found.values()) >= 0
     assert await broken() == []
+
+
+async def test_an_unmatched_payment_is_placed_by_one_and_approved_by_another(
+    harness: Harness, people: People, make: Any, broken: Any
+) -> None:
+    await harness.play(make.payment(None, "7.00", payment_id="P-7"))
+    body = {"document_id": "TU-7", "account": "A-1"}
+    placed = await people.maker.post("/unmatched-payments/P-7/place", json=body)
+    assert placed.status_code == 201, placed.text
+    assert (await people.maker.get("/unmatched-payments")).json()["items"] == []
+    reject = await people.approver.post(
+        "/documents/top-up-offline/TU-7/reject", json={"reason": "another customer's"}
+    )
+    assert reject.status_code == 200
+    assert len((await people.maker.get("/unmatched-payments")).json()["items"]) == 1
+    again = await people.maker.post("/unmatched-payments/P-7/place", json={**body, "document_id": "TU-8"})
+    assert again.status_code == 201
+    assert (await people.approve("top-up-offline", "TU-8")).status_code == 200
+    assert await balances(harness) == {"cash": 107_00}
+    assert (await harness.rows("select status from payment where payment_id = 'P-7'"))[0][
+        "status"
+    ] == "posted"
+    export = await people.maker.get(
+        "/accounts/A-1/statement/export?account_type=cash&currency=CNY&format=csv"
+    )
+    assert [line.split(",")[3] for line in export.text.splitlines()[1:]] == [
+        "opening balance",
+        "top-up",
+        "top-up-offline",
+        "closing balance",
+    ]
+    day = await people.maker.get("/accounts/A-1/balances?effective_on=2026-03-01")
+    assert day.json()["fund_accounts"][0]["balance"]["amount"] == "0.00"
+    assert await broken() == []
+
+
+async def test_a_grant_narrows_who_may_make_and_approve(people: People, client_of: Any) -> None:
+    admin = client_of({"administrator"}, "admin")
+    treasurer = client_of({"finance-approver", "treasurer"}, "treasurer")
+    grant = await admin.put("/grants/other-debit/approve", json={"roles": ["treasurer"]})
+    assert grant.status_code == 200, grant.text
+    assert (await people.maker.put("/grants/transfer/make", json={"roles": []})).status_code == 403
+    assert (await people.make("other-debit", "OD-1", "1.00", reason="fee")).status_code == 201
+    assert (await people.approve("other-debit", "OD-1")).json()["type"].endswith("not-granted")
+    assert (await treasurer.post("/documents/other-debit/OD-1/approve")).status_code == 200
+    assert (await admin.delete("/grants/other-debit/approve")).status_code == 204
+    assert (await people.maker.get("/grants")).json() == []

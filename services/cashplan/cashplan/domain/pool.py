@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, Literal, NamedTuple
 
-from contracts.order_decided import OrderPosition
+from contracts.order_decided import LinePayment, OrderPosition
 
 from contracts import OrderDecided
 
@@ -91,27 +91,34 @@ def flaw(decision: OrderDecided) -> str | None:
 
 
 def _adds_up(position: OrderPosition) -> bool:
-    amounts = [position.unpaid, *(payment.amount for payment in position.payments)]
+    amounts = [position.unpaid, *(part.amount for part in _parts(position))]
     same_currency = all(amount.currency == position.total.currency for amount in amounts)
     return same_currency and position.total.minor == sum(amount.minor for amount in amounts)
 
 
 def settled_minor(position: OrderPosition) -> int:
-    """What is in hand already: every payment but those on credit, which the customer still has to bring.
+    """What is in hand already: every payment and hold but those on credit, which the customer still has to bring.
 
     From a decided order only the part that was not paid from cash, voucher or card is a receipt to come (seed
     003, receipts-and-payments pool).
     """
-    return sum(payment.amount.minor for payment in position.payments if payment.account_type not in ON_CREDIT)
+    return sum(part.amount.minor for part in _parts(position) if part.account_type not in ON_CREDIT)
+
+
+def _parts(position: OrderPosition) -> list[LinePayment]:
+    return [*position.payments, *(position.holds or ())]
 
 
 def next_item(current: PoolItem | None, decision: OrderDecided) -> PoolItem | None:
     """The receipt to come after an order decision, or None when an equal or higher check is known already.
 
+    What followed from the known check later, a sequel, is newer than the check itself.
+
     It follows the position and never the outcome. A decision that leaves out where the order belongs, or when
     it is due, changes neither; a receipt that never had a due date is due when it was decided.
     """
-    if current is not None and decision.check_number <= current.version:
+    known = current.version if current is not None else 0
+    if decision.check_number < known or (decision.check_number == known and decision.sequel is None):
         return None
     position = decision.position
     return PoolItem(

@@ -5,9 +5,31 @@ from fund_pool.api.alerts import alerts
 from fund_pool.api.allocations import allocations
 from fund_pool.api.deduction import deduction_orders
 from fund_pool.api.documents import documents
+from fund_pool.api.grants import grants
 from fund_pool.api.opening import opening
 from fund_pool.api.orders import orders
+from fund_pool.api.overview import overview
 from fund_pool.api.payments import payments
+from fund_pool.api.reconciliations import reconciliations
 from fund_pool.api.reference import reference
+from fund_pool.api.settings import settings
+from fund_pool.api.usage import usage_rules
+from fund_pool.api.vouchers import vouchers
 
-ROUTERS = (accounts, alerts, allocations, deduction_orders, documents, opening, orders, payments, reference)
+ROUTERS = (
+    accounts,
+    alerts,
+    allocations,
+    deduction_orders,
+    documents,
+    grants,
+    opening,
+    orders,
+    overview,
+    payments,
+    reconciliations,
+    reference,
+    settings,
+    usage_rules,
+    vouchers,
+)

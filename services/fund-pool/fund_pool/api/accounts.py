@@ -2,10 +2,13 @@
 
 import csv
 import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from chassis.http import Now, Page, Policy, Problem, Reader, Work
+from chassis.http import DOWNLOAD, Now, Page, Policy, Problem, Reader, Work, download
+from chassis.sheets import Column, SheetFormat
 from contracts.money import Money, SignedMoney, decimal_string
 from contracts.text import Code, CurrencyCode, Id
 from fastapi import Depends, Query, Response
@@ -13,16 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from fund_pool.api.common import FINANCE, MAKERS, Body, locked_pool_or_404, pool_or_404, router, zoned
-from fund_pool.domain.account_types import PRESETS
 from fund_pool.domain.ledger import Document
+from fund_pool.domain.limits import in_use, set_line
 from fund_pool.domain.pool import FundAccount, Pool
+from fund_pool.publishing import publish
 from fund_pool.repository import fund_accounts as fund_account_rows
 from fund_pool.repository import ledger as ledger_rows
+from fund_pool.repository import limits as limit_rows
 from fund_pool.repository import reference as reference_rows
 from fund_pool.repository import statements as statement_rows
 from fund_pool.repository.statements import FundAccountBalance, Movement, Period
 
 CSV_MOVEMENTS_MAX: Final = 10_000
+SHEET_MOVEMENTS_MAX: Final = 100_000
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 accounts = router("accounts")
@@ -32,12 +38,14 @@ CASH_EXAMPLE: Final[JsonDict] = {
     "currency": "CNY",
     "balance": {"amount": "120.00", "currency": "CNY"},
     "usable": {"amount": "120.00", "currency": "CNY"},
+    "held": {"amount": "0.00", "currency": "CNY"},
 }
 OVERDRAFT_EXAMPLE: Final[JsonDict] = {
     "account_type": "overdraft",
     "currency": "CNY",
     "balance": {"amount": "-2000.00", "currency": "CNY"},
     "usable": {"amount": "3000.00", "currency": "CNY"},
+    "held": {"amount": "0.00", "currency": "CNY"},
     "granted": {"amount": "5000.00", "currency": "CNY"},
     "used": {"amount": "2000.00", "currency": "CNY"},
     "valid_until": "2026-12-31",
@@ -63,6 +71,7 @@ class FundAccountView(BaseModel):
     currency: str
     balance: SignedMoney
     usable: Money
+    held: Money = Field(description="What live holds have set aside, now.")
     granted: Money | None = None
     used: Money | None = None
     valid_from: date | None = None
@@ -103,6 +112,16 @@ class Validity(Body):
 
     valid_from: date | None = None
     valid_until: date | None = None
+
+
+class LineSource(Body):
+    """Where the line of an overdraft comes from."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"line_source": "member-limit"}]}
+    )
+
+    line_source: Literal["documents", "member-limit"]
 
 
 class MovementView(BaseModel):
@@ -199,15 +218,25 @@ async def read_balances(
     reader: Reader,
     now: Now,
     as_of: Annotated[datetime | None, Query(description="A moment of posting time; default now.")] = None,
+    effective_on: Annotated[
+        date | None, Query(description="Instead: what counts up to this day, whenever it was posted.")
+    ] = None,
 ) -> Balances:
-    """Every fund account of an account, now or as it stood at a moment."""
-    await pool_or_404(reader, account)
+    """Every fund account of an account, now, as it stood at a moment, or by what counts up to a day."""
+    pool = await pool_or_404(reader, account)
+    if as_of is not None and effective_on is not None:
+        raise Problem.invalid([{"field": "effective_on", "message": "goes without as_of"}])
     moment = zoned(as_of, "as_of") if as_of is not None else None
-    found = await statement_rows.balances(reader, account, moment)
+    if effective_on is not None:
+        found = await statement_rows.balances_effective_on(reader, account, effective_on)
+    else:
+        found = await statement_rows.balances(reader, account, moment)
     return Balances(
         account=account,
         as_of=moment or now,
-        fund_accounts=[_balance_view(row) for row in found],
+        fund_accounts=[
+            _balance_view(row, pool, now_held=moment is None and effective_on is None) for row in found
+        ],
     )
 
 
@@ -217,7 +246,7 @@ async def read_balances(
 async def open_fund_account(account: Id, body: Opening, work: Work) -> FundAccountView:
     """Opens a fund account at zero; money enters it by a document."""
     pool = await locked_pool_or_404(work.connection, account)
-    kind = PRESETS.get(body.account_type)
+    kind = pool.types.get(body.account_type)
     if kind is None:
         raise Problem.invalid(
             [{"field": "account_type", "message": f"there is no account type {body.account_type}"}]
@@ -286,6 +315,93 @@ async def export_statement(reader: Reader, period: AskedPeriod) -> Response:
     return Response(_csv(period, opening, found, closing), media_type="text/csv; charset=utf-8")
 
 
+@accounts.put(
+    "/accounts/{account}/fund-accounts/overdraft/{currency}/line-source",
+    policy=Policy("fund-account:set-line-source", MAKERS),
+)
+async def set_line_source(
+    account: Id, currency: CurrencyCode, body: LineSource, work: Work
+) -> FundAccountView:
+    """Lets a line come from documents or follow the member's credit limit, never both."""
+    pool = await locked_pool_or_404(work.connection, account)
+    purse = _purse_or_404(pool, "overdraft", currency)
+    purse.line_source = body.line_source
+    await limit_rows.follow(work.connection, account, currency, body.line_source)
+    kept = (await limit_rows.limits(work.connection, [account])).get((account, currency))
+    if body.line_source == "member-limit" and kept is not None:
+        if kept.amount < in_use(pool, currency):
+            raise Problem.conflict("limit-below-use", "More of the line is in use than the limit grants.")
+        posted = set_line(pool, currency, kept.amount, kept.version, work.now)
+        if posted is not None:
+            publish(work, posted, pool)
+            await ledger_rows.save(work.connection, [pool], work.now)
+    return _fund_account_view(purse)
+
+
+@accounts.get(
+    "/accounts/{account}/statement/export",
+    policy=Policy("statement:export", FINANCE, "account"),
+    response_class=Response,
+    responses=DOWNLOAD,
+)
+async def export_sheet(
+    reader: Reader, period: AskedPeriod, file_format: Annotated[SheetFormat, Query(alias="format")] = "xlsx"
+) -> Response:
+    """The statement as a file with typed columns, of at most 100,000 movements, its balances in rows of their own."""
+    pool = await pool_or_404(reader, period.account)
+    _purse_or_404(pool, period.account_type, period.currency)
+    found = await statement_rows.movements(reader, period, None, SHEET_MOVEMENTS_MAX + 1)
+    if len(found) > SHEET_MOVEMENTS_MAX:
+        message = f"there are more than {SHEET_MOVEMENTS_MAX} movements; take a shorter span"
+        raise Problem.invalid([{"field": "since", "message": message}], type="span-too-long")
+    opening = await statement_rows.balance_before(reader, period, period.since)
+    closing = await statement_rows.balance_before(reader, period, period.until)
+    rows = [
+        Line(period.since, "opening balance", None, None, opening, period.currency),
+        *(_line(movement, period.currency) for movement in found),
+        Line(period.until, "closing balance", None, None, closing, period.currency),
+    ]
+    return await download(file_format, "statement", COLUMNS, rows, pool.time_zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of an exported statement; amounts in minor units."""
+
+    at: datetime
+    what: str
+    movement: Movement | None
+    amount: int | None
+    balance: int
+    currency: str
+
+
+def _line(movement: Movement, currency: str) -> Line:
+    return Line(
+        movement.posted_at, movement.document_type, movement, movement.amount, movement.balance, currency
+    )
+
+
+def _of_movement(read: Callable[[Movement], Any]) -> Callable[[Line], Any]:
+    return lambda line: None if line.movement is None else read(line.movement)
+
+
+COLUMNS: Final[Sequence[Column[Line]]] = [
+    Column("entry", _of_movement(lambda row: row.entry_number), "whole"),
+    Column("posted at", lambda line: line.at, "moment"),
+    Column("effective date", _of_movement(lambda row: row.effective_date), "date"),
+    Column("document type", lambda line: line.what),
+    Column("document", _of_movement(lambda row: _document(row).reference), width=40),
+    Column(
+        "amount",
+        lambda line: None if line.amount is None else decimal_string(line.amount, line.currency),
+        "decimal",
+    ),
+    Column("balance", lambda line: decimal_string(line.balance, line.currency), "decimal"),
+    Column("currency", lambda line: line.currency),
+]
+
+
 def _require_order(valid_from: date | None, valid_until: date | None) -> None:
     if valid_from is not None and valid_until is not None and valid_until < valid_from:
         raise Problem.invalid([{"field": "valid_until", "message": "must not be before valid_from"}])
@@ -308,6 +424,7 @@ def _fund_account_view(purse: FundAccount) -> FundAccountView:
         currency=purse.currency,
         balance=SignedMoney.of(purse.balance, purse.currency),
         usable=Money.of(purse.usable, purse.currency),
+        held=Money.of(purse.held, purse.currency),
         granted=Money.of(purse.line, purse.currency) if purse.type.has_line else None,
         used=Money.of(purse.used, purse.currency) if purse.type.has_line else None,
         valid_from=purse.valid_from,
@@ -315,10 +432,12 @@ def _fund_account_view(purse: FundAccount) -> FundAccountView:
     )
 
 
-def _balance_view(row: FundAccountBalance) -> FundAccountView:
-    kind = PRESETS[row.account_type]
+def _balance_view(row: FundAccountBalance, pool: Pool, *, now_held: bool) -> FundAccountView:
+    purse = pool.find(row.account_type, row.currency)
+    held = purse.held if purse is not None and now_held else 0
+    kind = pool.types[row.account_type]
     return _fund_account_view(
-        FundAccount(kind, row.currency, row.balance, row.line, row.valid_from, row.valid_until)
+        FundAccount(kind, row.currency, row.balance, row.line, row.valid_from, row.valid_until, held)
     )
 
 

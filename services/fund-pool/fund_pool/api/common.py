@@ -1,14 +1,17 @@
 """What the routes share: roles, the form of bodies, and who sees which account."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from chassis.http import Problem, Router
+from chassis.http.auth import Principal
+from chassis.http.policy import ADMINISTRATOR
 from contracts.money import Money
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fund_pool.domain.pool import Pool
+from fund_pool.repository import grants as grant_rows
 from fund_pool.repository import pools as pool_rows
 from fund_pool.repository import reference as reference_rows
 
@@ -63,3 +66,12 @@ def require_money(amount: Money, field: str = "amount") -> None:
     """Raises Problem 422 for an amount of zero."""
     if not amount.minor:
         raise Problem.invalid([{"field": f"{field}.amount", "message": "must be more than 0"}])
+
+
+async def require_grant(
+    connection: AsyncConnection, principal: Principal, name: str, action: Literal["view", "make", "approve"]
+) -> None:
+    """Raises Problem 403 where a grant gives this action to other roles; without a grant the route's roles do."""
+    roles = await grant_rows.granted_roles(connection, name, action)
+    if roles is not None and not principal.roles & (roles | {ADMINISTRATOR}):
+        raise Problem.forbidden(f"Your roles may not {action} {name}.", type="not-granted")

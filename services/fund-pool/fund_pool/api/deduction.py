@@ -7,9 +7,11 @@ from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Re
 from contracts.text import Code, Id
 from pydantic import BaseModel, ConfigDict, Field
 
-from fund_pool.api.common import FINANCE, Body, router
+from fund_pool.api.common import FINANCE, Body, require_grant, router
+from fund_pool.domain.account_types import with_own
 from fund_pool.domain.deduction import faults
 from fund_pool.repository import deduction as deduction_rows
+from fund_pool.repository import settings as setting_rows
 from fund_pool.repository.deduction import FOR_ORGANISATION, DeductionOrderVersion
 
 deduction_orders = router("deduction orders")
@@ -67,6 +69,7 @@ async def set_deduction_order(
     organisation: Id, body: NewDeductionOrder, work: Work, principal: CurrentPrincipal
 ) -> DeductionOrderView:
     """Makes a new version of the organisation's deduction order, valid for the next decision."""
+    await require_grant(work.connection, principal, "deduction-order", "make")
     return await _set(work, principal.subject, organisation, None, body)
 
 
@@ -77,6 +80,7 @@ async def set_customers_deduction_order(
     organisation: Id, customer: Id, body: NewDeductionOrder, work: Work, principal: CurrentPrincipal
 ) -> DeductionOrderView:
     """Makes a new version of a deduction order of this customer's own."""
+    await require_grant(work.connection, principal, "deduction-order", "make")
     return await _set(work, principal.subject, organisation, customer, body)
 
 
@@ -116,7 +120,8 @@ async def read_version(version: int, reader: Reader) -> VersionView:
 async def _set(
     work: Work, subject: str, organisation: str, customer: str | None, body: NewDeductionOrder
 ) -> DeductionOrderView:
-    wrong = faults(body.account_types)
+    own = await setting_rows.own_types(work.connection, organisation)
+    wrong = faults(body.account_types, with_own(one.type for one in own))
     if wrong:
         raise Problem.invalid(
             [{"field": f"account_types[{fault.position}]", "message": fault.text} for fault in wrong]

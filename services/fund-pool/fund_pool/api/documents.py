@@ -29,6 +29,7 @@ from fund_pool.api.common import (
     Body,
     locked_pool_or_404,
     pool_or_404,
+    require_grant,
     require_money,
     router,
 )
@@ -218,14 +219,15 @@ async def make_document(
 ) -> DocumentView:
     """Drafts a document, or submits it at once; the same id with the same content is the same document."""
     content = body.content()
+    await require_grant(work.connection, principal, content.type, "make")
     kept = KeptDocument(content, "draft", principal.subject, work.now)
     pool = await locked_pool_or_404(work.connection, content.account)
     if not await document_rows.add(work.connection, kept):
         response.status_code = 200
-        return _view(await _same_or_conflict(work, content))
+        return document_view(await _same_or_conflict(work, content))
     if body.submit:
         await _submit(work, kept, pool)
-    return _view(kept)
+    return document_view(kept)
 
 
 @documents.post("/documents/preview", policy=Policy("document:preview", FINANCE))
@@ -250,7 +252,7 @@ async def read_documents(
     wanted = Wanted(account, document_type, status, access.accounts)
     found = await document_rows.documents(reader, wanted, page.after(datetime, str, str), page.rows)
     rows, following = page.page(found, lambda row: (row.made_at, row.content.type, row.content.document_id))
-    return CursorPage(items=[_view(row) for row in rows], next=following)
+    return CursorPage(items=[document_view(row) for row in rows], next=following)
 
 
 @documents.get("/documents/{document_type}/{document_id}", policy=Policy("document:read", FINANCE, LOADED))
@@ -258,11 +260,12 @@ async def read_document(
     document_type: Code, document_id: DocumentKey, reader: Reader, access: CurrentAccess
 ) -> DocumentView:
     """One document."""
+    await require_grant(reader, access.principal, document_type, "view")
     kept = await document_rows.by_id(reader, document_type, document_id)
     if kept is None:
         raise Problem.not_found()
     await access.require(kept.content.account)
-    return _view(kept)
+    return document_view(kept)
 
 
 @documents.get("/documents/{document_type}/{document_id}/preview", policy=Policy("document:read", FINANCE))
@@ -282,7 +285,7 @@ async def submit_document(document_type: Code, document_id: DocumentKey, work: W
     """Hands a draft to its approvers."""
     kept, pool = await _locked(work, document_type, document_id, ("draft",))
     await _submit(work, kept, pool)
-    return _view(kept)
+    return document_view(kept)
 
 
 @documents.post(
@@ -292,6 +295,7 @@ async def approve_document(
     document_type: Code, document_id: DocumentKey, work: Work, principal: CurrentPrincipal
 ) -> DocumentView:
     """Posts a submitted document that another person made; a withdrawal is asked of the bank first."""
+    await require_grant(work.connection, principal, document_type, "approve")
     kept, pool = await _locked(work, document_type, document_id, ("submitted",))
     if kept.made_by == principal.subject:
         raise Problem.forbidden(
@@ -302,10 +306,10 @@ async def approve_document(
     kept.version += 1
     refusal = await desk.approve(work, kept, pool, principal.subject)
     if refusal is not None:
-        raise _refused(refusal)
+        raise refused(refusal)
     desk.tell_task(work, kept, pool)
     work.count(kept.content.type, kept.status)
-    return _view(kept)
+    return document_view(kept)
 
 
 @documents.post(
@@ -317,7 +321,7 @@ async def reject_document(
     """Closes a submitted document without posting it."""
     kept, pool = await _locked(work, document_type, document_id, ("submitted",))
     await _close(work, kept, pool, "rejected", principal.subject, body.reason)
-    return _view(kept)
+    return document_view(kept)
 
 
 @documents.post(
@@ -333,10 +337,10 @@ async def withdraw_document(
     """Takes an own document back before it is decided."""
     kept, pool = await _locked(work, document_type, document_id, ("draft", "submitted"))
     await access.require(kept.content.account)
-    if kept.content.payment_id is not None:
+    if kept.content.payment_id is not None and kept.content.type == "top-up-online":
         raise Problem.conflict("payment-arrived", "A payment has settled this top-up; approve or reject it.")
     await _close(work, kept, pool, "withdrawn", principal.subject, None)
-    return _view(kept)
+    return document_view(kept)
 
 
 @documents.post(
@@ -359,18 +363,18 @@ async def open_top_up(
     kept = KeptDocument(content, "submitted", principal.subject, work.now, submitted_at=work.now)
     if not await document_rows.add(work.connection, kept):
         response.status_code = 200
-        return _view(await _same_or_conflict(work, content))
+        return document_view(await _same_or_conflict(work, content))
     plan = await desk.planned(work, kept, pool)
     if isinstance(plan, Refusal):
-        raise _refused(plan)
-    return _view(kept)
+        raise refused(plan)
+    return document_view(kept)
 
 
 async def _submit(work: Work, kept: KeptDocument, pool: Pool) -> None:
     """A document that could not be posted now is refused now; the approval looks again."""
     plan = await desk.planned(work, kept, pool)
     if isinstance(plan, Refusal):
-        raise _refused(plan)
+        raise refused(plan)
     kept.status = "submitted"
     kept.submitted_at = work.now
     kept.version += 1
@@ -390,6 +394,8 @@ async def _close(
     kept.status, kept.decided_by, kept.decided_at, kept.decision_reason = status, who, work.now, reason
     kept.version += 1
     await document_rows.save(work.connection, kept)
+    if kept.content.payment_id is not None:
+        await desk.free_payment(work, kept.content.payment_id)
     if told:
         desk.tell_task(work, kept, pool)
     work.count(kept.content.type, status)
@@ -422,7 +428,7 @@ async def _same_or_conflict(work: Work, content: Content) -> KeptDocument:
     return kept
 
 
-def _refused(refusal: Refusal) -> Problem:
+def refused(refusal: Refusal) -> Problem:
     text = f"{refusal.text[:1].upper()}{refusal.text[1:]}."
     return Problem.conflict(refusal.code, text, errors=[{"field": refusal.field, "message": refusal.text}])
 
@@ -448,7 +454,7 @@ def _preview(plan: Plan | Refusal, content: Content) -> PreviewView:
     return PreviewView(passes=True, moves=moves)
 
 
-def _view(kept: KeptDocument) -> DocumentView:
+def document_view(kept: KeptDocument) -> DocumentView:
     content = kept.content
     return DocumentView(
         document_type=content.type,

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from re import fullmatch
 from secrets import token_bytes
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from chassis.http import CurrentPrincipal, CursorPage, FieldError, Now, Page, Policy, Problem, Reader, Work
-from contracts.money import Amount, Money
+from chassis.sheets import CSV, XLSX, TableRow, UnreadableTable, read_table
+from contracts.money import UNSIGNED_DECIMAL, Amount, Money, decimals, minor_units
 from contracts.text import Code, CurrencyCode, Id
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 
 from fund_pool.api.common import APPROVERS, FINANCE, MAKERS, Body, router
 from fund_pool.domain.ids import RANDOM_BYTES, uuid7
@@ -23,6 +26,15 @@ from fund_pool.repository.opening import Import
 ROWS_MAX: Final = 10_000
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 FAULTS_SHOWN_MAX: Final = 100
+
+FILE_ROWS_MAX: Final = 100_000
+FILE_BYTES_MAX: Final = 24 * 1024 * 1024
+REQUIRED: Final = ("account", "account_type", "currency")
+OPTIONAL: Final = ("amount", "granted", "used", "effective_date")
+FILE_EXAMPLE: Final = """account,account_type,currency,amount,granted,used,effective_date
+A-1001,cash,CNY,1200.00,,,2026-01-01
+A-1001,overdraft,CNY,,5000.00,2000.00,2026-01-01
+"""
 
 opening = router("opening balances")
 
@@ -139,6 +151,36 @@ async def draft_import(body: ImportBody, work: Work, principal: CurrentPrincipal
     return _view(draft, await _fates(work.connection, draft, work.now))
 
 
+@opening.post(
+    "/opening-balance-imports/file",
+    policy=Policy("opening-balance:draft", MAKERS),
+    status_code=201,
+    body_bytes_max=FILE_BYTES_MAX,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {CSV.partition(";")[0]: {"example": FILE_EXAMPLE}, XLSX: {}},
+        }
+    },
+)
+async def draft_from_file(request: Request, work: Work, principal: CurrentPrincipal) -> ImportView:
+    """Drafts an import from a CSV or Excel file of at most 100,000 rows; a row that cannot be read is refused.
+
+    Columns: account, account_type, currency, and amount, or for an overdraft granted and used; effective_date.
+    """
+    try:
+        table = read_table(await request.body(), REQUIRED, OPTIONAL, rows_max=FILE_ROWS_MAX)
+    except UnreadableTable as unreadable:
+        raise Problem(422, "unreadable-table", detail=f"{unreadable}.") from None
+    if not table:
+        raise Problem(422, "unreadable-table", detail="The table has no rows.")
+    rows = [_file_row(row) for row in table]
+    import_id = uuid7(work.now, token_bytes(RANDOM_BYTES))
+    await opening_rows.add_draft(work.connection, import_id, rows, principal.subject, work.now)
+    draft = Import(import_id, "draft", principal.subject, work.now, None, None, rows, None)
+    return _view(draft, await _fates(work.connection, draft, work.now))
+
+
 @opening.get("/opening-balance-imports", policy=Policy("opening-balance:read", FINANCE))
 async def read_imports(reader: Reader, page: Page) -> CursorPage[HeadingView]:
     """Imports, newest first."""
@@ -242,6 +284,44 @@ def _posted(work: Work, fate: Fate, pools: dict[str, Pool], import_id: UUID) -> 
     posted = post(fate.row, pool, str(import_id), work.now)
     publish(work, posted, pool)
     return Fate(fate.row, None, posted.entry.number)
+
+
+def _file_row(row: TableRow) -> OpeningRow:
+    """A row of a file; the first cell that cannot be read is named."""
+    cells = row.cells
+    read: dict[str, Any] = {}
+    unreadable: tuple[str, str] | None = None
+    for column in ("currency", "amount", "granted", "used", "effective_date"):
+        text = cells.get(column, "")
+        try:
+            read[column] = _cell(column, text, read.get("currency", ""))
+        except ValueError as error:
+            unreadable = unreadable or (column, str(error))
+            read[column] = None
+    return OpeningRow(
+        number=row.number,
+        account=cells["account"],
+        account_type=cells["account_type"],
+        currency=read["currency"] or "",
+        amount=read["amount"],
+        granted=read["granted"],
+        used=read["used"],
+        effective_date=read["effective_date"],
+        unreadable=unreadable,
+    )
+
+
+def _cell(column: str, text: str, currency: str | None) -> Any:  # Any: what the column holds
+    if column == "currency":
+        decimals(text)
+        return text
+    if not text:
+        return None
+    if column == "effective_date":
+        return date.fromisoformat(text[:10])
+    if currency is None or not fullmatch(UNSIGNED_DECIMAL, text):
+        raise ValueError(f"{text!r} is no amount such as 1200.00")
+    return minor_units(text, currency)
 
 
 def _opening_row(number: int, row: RowBody) -> OpeningRow:

@@ -11,13 +11,17 @@ from contracts.order_decided import Explanation, OrderPosition
 from contracts.text import Id
 from pydantic import BaseModel, Field
 
-from fund_pool.api.common import ORDER_READERS, router
-from fund_pool.domain.order import OrderState, assess, due_date, position
+from fund_pool.api.common import MAKERS, ORDER_READERS, router
+from fund_pool.domain.order import OrderState, assess, due_date, position, sequel
+from fund_pool.domain.order_operations import pay_final
+from fund_pool.publishing import publish_effects
 from fund_pool.repository import orders as order_rows
 from fund_pool.repository import pools as pool_rows
-from fund_pool.repository.orders import KeptDecision
+from fund_pool.repository import usage as usage_rows
+from fund_pool.repository.orders import DecisionRow, KeptDecision
 
 orders = router("orders")
+ORDER_PAYERS: Final = MAKERS | {"order-system"}
 
 ORDER_EXAMPLE: Final[dict[str, Any]] = {
     "source": "shop-east",
@@ -100,8 +104,11 @@ async def read_order(source: Id, order_id: Id, reader: Reader, access: CurrentAc
 async def dry_run(order: Order, work: Work, access: CurrentAccess) -> DryRun:
     """Asks what an order would be paid from, by the code that decides, without posting anything."""
     await access.require(order.paying_account)
-    pools = await pool_rows.pools(work.connection, [order.paying_account], [order.ordering_user])
-    assessment = assess(pools.get(order.paying_account), order, work.now)
+    pools = await pool_rows.pools(
+        work.connection, [order.paying_account], [order.ordering_user], now=work.now
+    )
+    rules = await usage_rows.rules(work.connection, [order.business_organisation])
+    assessment = assess(pools.get(order.paying_account), order, work.now, rules)
     paid = sum(part.amount for part in assessment.walk.payments) if assessment.walk is not None else 0
     return DryRun(
         outcome="declined" if assessment.reasons else "accepted",
@@ -110,6 +117,46 @@ async def dry_run(order: Order, work: Work, access: CurrentAccess) -> DryRun:
         unpaid=Money.of(0 if assessment.reasons else order.total.minor - paid, order.currency),
         due_date=due_date(order),
     )
+
+
+@orders.post(
+    "/orders/{source}/{order_id}/final-payment", policy=Policy("order:pay-rest", ORDER_PAYERS, LOADED)
+)
+async def pay_rest(source: Id, order_id: Id, work: Work, access: CurrentAccess) -> OrderView:
+    """Pays what is left of an order after its first payment; answered on order-decided as well."""
+    found = await order_rows.order(work.connection, source, order_id)
+    await access.require(found.account if found is not None else "")
+    if found is None:
+        raise Problem.not_found(f"There is no order {order_id} of {source}.")
+    key = (source, order_id)
+    order = (await order_rows.locked_orders(work.connection, [(key, found.account)]))[key]
+    if order.status != "accepted" or not order.final:
+        raise Problem.conflict("nothing-left-to-pay", "Nothing of this order is left to pay.")
+    pools = await pool_rows.pools(
+        work.connection, [order.account], now=work.now, vouchers=_drawn(order), for_update=True
+    )
+    rules = await usage_rows.rules(work.connection, [order.business_organisation or ""])
+    decision = pay_final(order, pools, work.now, rules, order.check_number)
+    work.emit(sequel(order, decision, work.now))
+    row = DecisionRow(
+        order.account,
+        source,
+        order_id,
+        order.check_number,
+        decision.outcome,
+        None if decision.posted is None else decision.posted.entry.number,
+        work.outbox[-1].body or b"",
+        order.sequel,
+    )
+    if decision.effects is not None:
+        publish_effects(work, decision.effects, pools)
+    await order_rows.save(work.connection, [order], [row], list(pools.values()), work.now)
+    work.count("order", decision.outcome)
+    return _view(order, await order_rows.decisions(work.connection, source, order_id))
+
+
+def _drawn(order: OrderState) -> set[str]:
+    return {paid.voucher_id for paid in order.payments if paid.voucher_id is not None}
 
 
 def _view(order: OrderState, kept: list[KeptDecision]) -> OrderView:

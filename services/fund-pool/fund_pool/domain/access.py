@@ -8,7 +8,10 @@ VIEW_FINANCIAL_INFORMATION = "view-financial-information"
 
 @dataclass(frozen=True, slots=True)
 class Relationship:
-    """A relationship as its newest version tells it; `permissions` are the accepted ones."""
+    """A relationship as its newest version tells it; `permissions` are the accepted ones.
+
+    `frozen_by` is the request that is about to end it: nothing new is allocated until its outcome is told.
+    """
 
     relationship_id: str
     version: int
@@ -18,6 +21,7 @@ class Relationship:
     state: str
     permissions: frozenset[str]
     display_name: str
+    frozen_by: str | None = None
 
     @property
     def shows_finances(self) -> bool:

@@ -107,7 +107,10 @@ class Desk:
         member = self.members.get(row.member)
         if member is None or not member.active or row.member == self.management.account:
             return Refusal("unknown-account", "member_account", f"{row.member} is no active member account")
-        refusal = relationship_refusal(self.relationships.get(row.member, ()), self.management.account)
+        known = self.relationships.get(row.member, ())
+        refusal = relationship_refusal(known, self.management.account)
+        if refusal is None and self.operation == "allocate" and any(one.frozen_by for one in known):
+            refusal = Refusal("relationship-ending", "member_account", "the relationship is about to end")
         return refusal or self._beyond(row, member, given)
 
     def _beyond(self, row: Row, member: Pool, given: Mapping[str, int]) -> Refusal | None:

@@ -138,27 +138,26 @@ def plan(
 
 def post(content: Content, pool: Pool, planned: Plan, now: datetime) -> Posted | Refusal:
     """Posts a plan that was made under the same lock; refused where a limit stands against it."""
-    try:
-        posted = pool.post(
-            content.document, planned.moves, content.effective_date or pool.today(now), now, planned.reverses
-        )
-    except (LimitPassed, BalanceOverflow, VoucherExceeded) as error:
-        return Refusal("beyond-limit", "amount", str(error))
+    before = pool.quotas([content.currency])
     if planned.from_own_cash_first:
         spend_own_first(pool, content.currency, planned.from_own_cash_first)
     for item, amount in planned.repaid:
         item.settled += amount
         item.overdraft_settled += amount
         pool.touched_items[item.item_id] = item
-    return posted
+    effective_date = content.effective_date or pool.today(now)
+    try:
+        return pool.post(content.document, planned.moves, effective_date, now, planned.reverses, before)
+    except (LimitPassed, BalanceOverflow, VoucherExceeded) as error:
+        return Refusal("beyond-limit", "amount", str(error))
 
 
 def spend_own_first(pool: Pool, currency: str, amount: int) -> None:
-    """Takes a debit that is no consumption out of own cash, then out of the transfer books; after its posting."""
+    """Takes a debit that is no consumption out of own cash, then out of the transfer books; before its posting."""
     if not pool.books:
         return
     cash = pool.fund_accounts[CASH.code, currency]
-    own = cash.balance + amount - pool.transferred(currency)
+    own = cash.balance - pool.transferred(currency)
     for share in spend(list(pool.books.values()), currency, amount, own, "own-first"):
         pool.touched_books[share.giver, currency] = pool.books[share.giver, currency]
 

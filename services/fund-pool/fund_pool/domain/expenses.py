@@ -97,7 +97,6 @@ def _credit(claim: Claim, pool: Pool, now: datetime) -> Posted | None:
             "beyond-balance", f"{kind.code} of {pool.account} cannot give back what the claim lost"
         )
     document = Document(EXPENSE_REIMBURSEMENT, "", claim.claim_id, claim.revision)
-    posted = pool.post(document, [Move(purse, change, EXPENSE_CLEARING)], claim.approved_on, now)
     if change < 0 and kind.code == CASH.code:
         spend_own_first(pool, claim.currency, -change)
-    return posted
+    return pool.post(document, [Move(purse, change, EXPENSE_CLEARING)], claim.approved_on, now)

@@ -14,6 +14,12 @@ WHY: Mapping[ShareCode, str] = MappingProxyType(
     {
         "not-needed": "not used",
         "empty": "has nothing left",
+        "held-by-others": "is held by others",
+        "line-used-up": "has its line used up",
+        "not-in-usage-rule": "is not in the usage rule",
+        "outside-material-scope": "is outside its material scope",
+        "below-minimum-order": "asks for a larger order",
+        "used-before": "was used before",
         "not-opened": "is not opened",
         "expired": "has expired",
         "not-yet-valid": "is not valid yet",
@@ -32,8 +38,10 @@ def zero(currency: str) -> Money:
     return Money.of(0, currency)
 
 
-def of_walk(account: str, currency: str, outcome: Walk, policy_version: int) -> Explanation:
-    """`120.00 CNY from cash; overdraft not used`, and the same per fund account."""
+def of_walk(
+    account: str, currency: str, outcome: Walk, policy_version: int, usage_version: int = 0
+) -> Explanation:
+    """`120.00 CNY from cash; overdraft not used`, and the same per fund account and voucher."""
     accounts = [_account(account, currency, share) for share in outcome.shares]
     told = [
         (share, explained)
@@ -41,11 +49,21 @@ def of_walk(account: str, currency: str, outcome: Walk, policy_version: int) -> 
         if share.code not in APART
     ]
     sentence = _shortfall(told, outcome.shortfall, currency) if outcome.shortfall else _payment(told)
-    return Explanation(text=sentence, accounts=accounts, policy_version=policy_version)
+    return Explanation(
+        text=sentence,
+        accounts=accounts,
+        policy_version=policy_version,
+        usage_version=usage_version or None,
+    )
 
 
 def of_refund(account: str, currency: str, refunds: Sequence[tuple[str, int, int]]) -> Explanation:
     """What went back: (account type, amount, what the fund account can give then)."""
+    return of_refunds(account, currency, [(code, code, amount, usable) for code, amount, usable in refunds])
+
+
+def of_refunds(account: str, currency: str, refunds: Sequence[tuple[str, str, int, int]]) -> Explanation:
+    """What went back: (name for people, account type, amount, what the source can give then)."""
     accounts = [
         AccountExplanation(
             account=account,
@@ -55,11 +73,16 @@ def of_refund(account: str, currency: str, refunds: Sequence[tuple[str, int, int
             code="refunded",
             text=f"{decimal_string(amount, currency)} returned",
         )
-        for code, amount, usable in refunds
+        for _, code, amount, usable in refunds
     ]
-    parts = [f"{decimal_string(amount, currency)} {currency} to {code}" for code, amount, _ in refunds]
+    parts = [f"{decimal_string(amount, currency)} {currency} to {name}" for name, _, amount, _ in refunds]
     sentence = f"returned {', '.join(parts)}" if parts else "nothing had been taken, so nothing is returned"
     return Explanation(text=sentence, accounts=accounts, policy_version=0)
+
+
+def said(amount: int, currency: str | None) -> str:
+    """An amount for people: `43.42 CNY`."""
+    return "nothing" if currency is None else f"{decimal_string(amount, currency)} {currency}"
 
 
 def of_nothing(sentence: str, policy_version: int = 0) -> Explanation:
@@ -69,7 +92,7 @@ def of_nothing(sentence: str, policy_version: int = 0) -> Explanation:
 
 def _payment(told: Sequence[Told]) -> str:
     parts = [
-        f"{explained.gave.amount} {explained.gave.currency} from {share.account_type}"
+        f"{explained.gave.amount} {explained.gave.currency} {_from(share)}"
         for share, explained in told
         if share.gave
     ]
@@ -80,7 +103,7 @@ def _payment(told: Sequence[Told]) -> str:
 
 def _shortfall(told: Sequence[Told], shortfall: int, currency: str) -> str:
     could = [
-        f"{share.account_type} could give {explained.available.amount}"
+        f"{_name(share)} could give {explained.available.amount}"
         for share, explained in told
         if share.available
     ]
@@ -89,19 +112,34 @@ def _shortfall(told: Sequence[Told], shortfall: int, currency: str) -> str:
 
 
 def _reason(share: Share) -> str:
-    return f"{share.account_type} {WHY[share.code]}"
+    return f"{_name(share)} {WHY[share.code]}"
+
+
+def _name(share: Share) -> str:
+    """`cash`, or `voucher V3`."""
+    return share.account_type if share.voucher is None else f"{share.account_type} {share.voucher.voucher_id}"
+
+
+def _from(share: Share) -> str:
+    """`from voucher V3 (expires 2026-12-01)`, or `held on cash`."""
+    where = "held on" if share.code == "held" else "from"
+    if share.voucher is None or share.voucher.valid_until is None:
+        return f"{where} {_name(share)}"
+    return f"{where} {_name(share)} (expires {share.voucher.valid_until})"
 
 
 def _account(account: str, currency: str, share: Share) -> AccountExplanation:
     available = Money.of(share.available, currency) if share.available else zero(currency)
     gave = _gave(share, available)
     return AccountExplanation(
-        account=account,
+        account=share.account or account,
         account_type=share.account_type,
         available=available,
         gave=gave,
         code=share.code,
         text=_account_text(share, available, gave),
+        voucher_id=None if share.voucher is None else share.voucher.voucher_id,
+        expires_on=None if share.voucher is None else share.voucher.valid_until,
     )
 
 
@@ -114,6 +152,8 @@ def _gave(share: Share, available: Money) -> Money:
 def _account_text(share: Share, available: Money, gave: Money) -> str:
     if share.code == "paid":
         return f"gave {gave.amount} of {available.amount}"
+    if share.code == "held":
+        return f"holds {gave.amount} of {available.amount}"
     if share.code == "not-enough":
         return f"could give {available.amount}, which does not pay the order"
     return WHY[share.code]

@@ -54,9 +54,10 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class HoldEvent:
-    """One change of a hold, as it is kept."""
+    """One change of a hold, as it is kept; `number` is what has been captured and released by then, so it rises."""
 
     hold_id: str
     change: HoldChange
     amount: int
     entry_number: int | None
+    number: int = 0

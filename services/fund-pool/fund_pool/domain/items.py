@@ -33,3 +33,19 @@ class OpenItem:
     @property
     def overdraft_outstanding(self) -> int:
         return self.overdraft_billed - self.overdraft_settled
+
+
+@dataclass(slots=True)
+class Settlement:
+    """A payment of an open item, as billing tells it; waiting until the item itself has come."""
+
+    settlement_id: str
+    account: str
+    item_id: str
+    currency: str
+    asked: int
+    paid_from: Literal["account", "outside"]
+    settled_on: date
+    status: Literal["waiting", "settled"] = "waiting"
+    settled: int = 0
+    entry_number: int | None = None

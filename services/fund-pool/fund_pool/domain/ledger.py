@@ -40,11 +40,29 @@ INTERNAL_ACCOUNTS = (
 
 ORDER_PAYMENT = "order-payment"
 ORDER_CANCELLATION = "order-cancellation"
+ORDER_CHANGE = "order-change"
+ORDER_REOPENING = "order-reopening"
+ORDER_RECALL = "order-recall"
+RETURN_REFUND = "return-refund"
+HOLD_CAPTURE = "hold-capture"
+FINAL_PAYMENT = "final-payment"
+ORDER_DOCUMENTS = (
+    ORDER_PAYMENT,
+    ORDER_CANCELLATION,
+    ORDER_CHANGE,
+    ORDER_REOPENING,
+    ORDER_RECALL,
+    RETURN_REFUND,
+    HOLD_CAPTURE,
+    FINAL_PAYMENT,
+)
 TOP_UP = "top-up"
 OPENING_BALANCE = "opening-balance"
 PAYMENT_REVERSAL = "payment-reversal"
 EXPENSE_REIMBURSEMENT = "expense-reimbursement"
 WITHDRAWAL = "withdrawal"
+BILL_SETTLEMENT = "bill-settlement"
+CREDIT_LIMIT = "credit-limit"
 ALLOCATION = "allocation"
 RECLAIM = "reclaim"
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from fund_pool.domain.account_types import PRESETS, AccountType
+from fund_pool.domain.account_types import AccountType
 from fund_pool.domain.ledger import CREDIT_LINES, OPENING_BALANCE, OPENING_BALANCES, Document
 from fund_pool.domain.pool import FundAccount, Move, Pool, Posted
 
@@ -13,7 +13,10 @@ FundAccountKey = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class OpeningRow:
-    """One row of an import, in minor units: `granted` and `used` for a type with a line, else `amount`."""
+    """One row of an import, in minor units: `granted` and `used` for a type with a line, else `amount`.
+
+    `unreadable` names the column of a file's row that cannot be read, and says why.
+    """
 
     number: int
     account: str
@@ -23,6 +26,7 @@ class OpeningRow:
     granted: int | None = None
     used: int | None = None
     effective_date: date | None = None
+    unreadable: tuple[str, str] | None = None
 
     @property
     def key(self) -> FundAccountKey:
@@ -54,7 +58,9 @@ def fates(
     seen: set[FundAccountKey] = set()
     judged = []
     for row in rows:
-        fault = _repeated(row, seen, done) or _unpostable(row, pools.get(row.account), now)
+        fault = (
+            _unreadable(row) or _repeated(row, seen, done) or _unpostable(row, pools.get(row.account), now)
+        )
         seen.add(row.key)
         judged.append(Fate(row, fault))
     return judged
@@ -62,7 +68,7 @@ def fates(
 
 def post(row: OpeningRow, pool: Pool, import_id: str, now: datetime) -> Posted:
     """Posts a row without fault: the balance, and for a type with a line what is granted and used of it."""
-    kind = PRESETS[row.account_type]
+    kind = pool.types[row.account_type]
     fund_account = pool.find(kind.code, row.currency) or pool.open(kind, row.currency)
     document = Document(OPENING_BALANCE, "", import_id, row.number)
     effective_date = row.effective_date or pool.today(now)
@@ -78,6 +84,13 @@ def _moves(row: OpeningRow, kind: AccountType, fund_account: FundAccount) -> lis
     return moves
 
 
+def _unreadable(row: OpeningRow) -> RowFault | None:
+    if row.unreadable is None:
+        return None
+    column, text = row.unreadable
+    return RowFault("unreadable", column, text)
+
+
 def _repeated(
     row: OpeningRow, seen: Collection[FundAccountKey], done: Collection[FundAccountKey]
 ) -> RowFault | None:
@@ -89,11 +102,11 @@ def _repeated(
 
 
 def _unpostable(row: OpeningRow, pool: Pool | None, now: datetime) -> RowFault | None:
-    kind = PRESETS.get(row.account_type)
-    if kind is None:
-        return RowFault("unknown-account-type", "account_type", f"there is no type {row.account_type}")
     if pool is None:
         return RowFault("unknown-account", "account", f"there is no account {row.account}")
+    kind = pool.types.get(row.account_type)
+    if kind is None:
+        return RowFault("unknown-account-type", "account_type", f"there is no type {row.account_type}")
     if not pool.active:
         return RowFault("account-inactive", "account", f"account {row.account} is closed")
     if row.effective_date is not None and row.effective_date > pool.today(now):

@@ -9,6 +9,7 @@ from contracts.money import decimal_string
 
 from contracts import PaymentReceived
 from fund_pool.domain.account_types import CASH
+from fund_pool.domain.bills import watch_all
 from fund_pool.domain.documents import Content, spend_own_first
 from fund_pool.domain.items import OpenItem
 from fund_pool.domain.ledger import BANK_CLEARING, PAYMENT_REVERSAL, REVERSAL_DEBTS, TOP_UP, Document
@@ -104,9 +105,10 @@ def receive(payment: Payment, pools: Mapping[str, Pool], now: datetime) -> Poste
         payment.status = "unmatched"
         payment.reason = reason
         return None
+    before = pool.quotas([payment.currency])
     if payment.cashes is not None:
         _cash(payment, pool)
-    posted = _top_up(payment, pool, now)
+    posted = _top_up(payment, pool, now, before)
     payment.status = "posted"
     payment.entry_number = posted.entry.number
     return posted
@@ -172,6 +174,8 @@ def reverse(reversal: Reversal, payment: Payment, pools: Mapping[str, Pool], now
         return None
     pool = pools[payment.account]
     purse = pool.fund_accounts[payment.account_type, payment.currency]
+    watch_all(pool, payment.currency)
+    before = pool.quotas([payment.currency])
     covered = min(purse.usable, reversal.amount)
     reversal.debt = reversal.amount - covered
     moves: list[AnyMove] = [Move(purse, -covered, BANK_CLEARING)] if covered else []
@@ -180,9 +184,9 @@ def reverse(reversal: Reversal, payment: Payment, pools: Mapping[str, Pool], now
         moves.append(InternalMove(REVERSAL_DEBTS, payment.currency, -reversal.debt))
         _owe(pool, reversal)
     document = Document(PAYMENT_REVERSAL, "", reversal.reversal_id)
-    posted = pool.post(document, moves, reversal.reversed_on, now, payment.entry_number)
     if purse.type.code == CASH.code and covered:
         spend_own_first(pool, payment.currency, covered)
+    posted = pool.post(document, moves, reversal.reversed_on, now, payment.entry_number, before)
     reversal.status, reversal.entry_number = "posted", posted.entry.number
     return posted
 
@@ -218,12 +222,12 @@ def _cash(payment: Payment, pool: Pool) -> None:
         pool.touched_items[item.item_id] = item
 
 
-def _top_up(payment: Payment, pool: Pool, now: datetime) -> Posted:
+def _top_up(payment: Payment, pool: Pool, now: datetime, before: Mapping[str, int]) -> Posted:
     kind = pool.types[payment.account_type]
     fund_account = _purse(payment, pool) or pool.open(kind, payment.currency)
     document = Document(TOP_UP, "", payment.payment_id)
     move = Move(fund_account, payment.amount, BANK_CLEARING)
-    return pool.post(document, [move], payment.received_on, now)
+    return pool.post(document, [move], payment.received_on, now, before=before)
 
 
 def _purse(payment: Payment, pool: Pool) -> FundAccount | None:

@@ -99,6 +99,14 @@ AnyMove = Move | VoucherMove | InternalMove
 
 
 @dataclass(slots=True)
+class CommonLine:
+    """The overdraft of a management account that its members draw on together: entity-level credit."""
+
+    owner: str
+    purse: FundAccount
+
+
+@dataclass(slots=True)
 class Posted:
     """An entry with the notices of low quota that follow from it."""
 
@@ -112,7 +120,7 @@ class Pool:
 
     A voucher that several accounts share is one object in all their pools. `extras` says that the account has
     more than fund accounts, thresholds and rights, so that the next one who loads it asks for that too.
-    `touched_*` name what is to be written.
+    `touched_*` name what is to be written; `lapsed` is what came back to voucher pools after a voucher's end.
     """
 
     account: str
@@ -139,11 +147,13 @@ class Pool:
     items: dict[str, OpenItem] = field(default_factory=dict)
     books: dict[tuple[str, str], Book] = field(default_factory=dict)
     vouchers: dict[str, Voucher] = field(default_factory=dict)
+    commons: dict[str, CommonLine] = field(default_factory=dict)
     touched_holds: dict[str, Hold] = field(default_factory=dict)
     hold_events: list[HoldEvent] = field(default_factory=list)
     touched_items: dict[str, OpenItem] = field(default_factory=dict)
     touched_books: dict[tuple[str, str], Book] = field(default_factory=dict)
     touched_vouchers: dict[str, Voucher] = field(default_factory=dict)
+    lapsed: dict[str, int] = field(default_factory=dict)
 
     def today(self, now: datetime) -> date:
         """The date in the settlement organisation's time zone."""
@@ -192,6 +202,11 @@ class Pool:
                 line += fund_account.line
                 used += fund_account.used
                 held += fund_account.held
+        common = self.commons.get(currency)
+        if common is not None:
+            line += common.purse.line
+            used += common.purse.used
+            held += common.purse.held
         if not self.items:
             return QuotaTerms(cash_balance=cash, credit_limit=line, unsettled=used + held)
         return _with_items(
@@ -205,9 +220,14 @@ class Pool:
         effective_date: date,
         now: datetime,
         reverses: int | None = None,
+        before: Mapping[str, int] | None = None,
     ) -> Posted:
-        """Posts one entry, in a time that never runs backwards, and says whether the quota is low by it."""
-        before = self.quotas(_currencies(moves))
+        """Posts one entry, in a time that never runs backwards, and says whether the quota is low by it.
+
+        `before` are the quotas to compare with where more than the entry changes them, such as a hold.
+        """
+        if before is None:
+            before = self.quotas(_currencies(moves))
         postings = [self._moved(move) for move in moves if not isinstance(move, InternalMove)]
         postings += _counterparts(moves)
         assert _balances(postings), f"{document.type} {document.reference} does not balance"
@@ -221,13 +241,11 @@ class Pool:
 
     def reconsidered(self, before: Mapping[str, int], now: datetime, cause: object) -> list[Notice]:
         """What follows for the episodes from a change of the quota; `cause` tells one change from another."""
-        notices = []
+        notices: list[Notice] = []
         for currency, quota in before.items():
             watch = self.watches[currency]
             episode_id = derived_id("episode", self.account, currency, cause)
-            notice = watch.after_change(quota, self.terms(currency), now, episode_id)
-            if notice is not None:
-                notices.append(notice)
+            notices += watch.after_quota(quota, self.terms(currency), now, episode_id)
         return notices
 
     def hold(
@@ -254,19 +272,25 @@ class Pool:
         """Counts a part of a hold as taken by an entry that is about to be posted."""
         hold.capture(amount)
         self._held_by(hold).held -= amount
-        self._touch_hold(hold, HoldEvent(hold.hold_id, "captured", amount, entry_number))
+        self._touch_hold(
+            hold, HoldEvent(hold.hold_id, "captured", amount, entry_number, hold.captured + hold.released)
+        )
 
     def release(self, hold: Hold, amount: int) -> None:
         """Gives a part of a live hold back."""
         hold.release(amount)
         self._held_by(hold).held -= amount
-        self._touch_hold(hold, HoldEvent(hold.hold_id, "released", amount, None))
+        self._touch_hold(
+            hold, HoldEvent(hold.hold_id, "released", amount, None, hold.captured + hold.released)
+        )
 
     def expire(self, hold: Hold) -> None:
         """Writes down that a hold has expired; it counts in no balance since its time, so no balance changes."""
         amount = hold.amount
         hold.release(amount)
-        self._touch_hold(hold, HoldEvent(hold.hold_id, "expired", amount, None))
+        self._touch_hold(
+            hold, HoldEvent(hold.hold_id, "expired", amount, None, hold.captured + hold.released)
+        )
 
     def _held_by(self, hold: Hold) -> FundAccount | Voucher:
         if hold.voucher_id is not None:

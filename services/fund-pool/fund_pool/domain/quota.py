@@ -9,8 +9,9 @@ REMINDER_EVERY = timedelta(hours=24)
 REMINDERS_MAX = 5
 BASIS_POINTS = 10_000
 
-NoticeKind = Literal["opened", "reminder", "resolved", "superseded"]
-Ending = Literal["resolved", "disabled"]
+NoticeKind = Literal["opened", "reminder", "resolved", "superseded", "overdue", "cleared"]
+Ending = Literal["resolved", "disabled", "superseded"]
+OVERDUE_KINDS = ("overdue", "cleared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,19 @@ class Episode:
         return self.opened_at + (self.reminder_number + 1) * REMINDER_EVERY
 
 
+@dataclass(slots=True)
+class Spell:
+    """A time in which the account is overdue: its quota is below zero."""
+
+    episode_id: UUID
+    opened_at: datetime
+    supersedes: UUID | None = None
+    cleared_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What people are told about an episode, and when."""
+    """What people are told about an episode or an overdue spell, and when; `spell` is that of overdue kinds."""
 
     kind: NoticeKind
     currency: str
@@ -78,13 +89,14 @@ class Notice:
     threshold: int
     terms: QuotaTerms
     occurred_at: datetime
+    spell: Spell | None = None
 
 
 @dataclass(slots=True)
 class Watch:
-    """The alert of one (account, currency) with its open episode.
+    """The alert of one (account, currency) with its open episode, and whether the account is overdue.
 
-    `changed` and `notices`: the episodes that changed and what was told since it was loaded.
+    `changed`, `notices` and `spells`: what changed and what was told since it was loaded.
     """
 
     currency: str
@@ -92,6 +104,47 @@ class Watch:
     episode: Episode | None = None
     changed: list[Episode] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    spell: Spell | None = None
+    spells: list[Spell] = field(default_factory=list)
+
+    def after_quota(self, before: int, terms: QuotaTerms, now: datetime, episode_id: UUID) -> list[Notice]:
+        """What follows from a change of the quota, overdue first.
+
+        An account that becomes overdue is told so instead of being told that its quota is low; an episode that
+        is open then is superseded. While it is overdue nothing else is said.
+        """
+        if terms.quota == before:
+            return []
+        if self.spell is None and terms.quota < 0:
+            return self._become_overdue(terms, now, episode_id)
+        told = []
+        if self.spell is not None:
+            if terms.quota < 0:
+                return []
+            told.append(self._cleared(self.spell, terms, now))
+        low = self.after_change(before, terms, now, episode_id)
+        return [*told, low] if low is not None else told
+
+    def _become_overdue(self, terms: QuotaTerms, now: datetime, episode_id: UUID) -> list[Notice]:
+        told = []
+        superseded = self.episode
+        if superseded is not None:
+            self._end(superseded, now, "superseded")
+            told.append(self._notice("superseded", superseded, terms, now))
+        self.spell = Spell(episode_id, now, superseded.episode_id if superseded is not None else None)
+        self.spells.append(self.spell)
+        return [*told, self._overdue("overdue", self.spell, terms, now)]
+
+    def _cleared(self, spell: Spell, terms: QuotaTerms, now: datetime) -> Notice:
+        self.spell = None
+        spell.cleared_at = now
+        if spell not in self.spells:
+            self.spells.append(spell)
+        return self._overdue("cleared", spell, terms, now)
+
+    def _overdue(self, kind: NoticeKind, spell: Spell, terms: QuotaTerms, now: datetime) -> Notice:
+        threshold = self.alert.threshold
+        return Notice(kind, self.currency, spell.episode_id, 0, threshold, terms, now, spell)
 
     def after_change(self, before: int, terms: QuotaTerms, now: datetime, episode_id: UUID) -> Notice | None:
         """What follows from a change of the quota: an episode opens or is resolved."""

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Final
 
 from contracts.relationship_end_answered import ITEMS_MAX
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fund_pool.domain.ends import Balance, MemberMoney
+from fund_pool.domain.ends import Balance, MemberMoney, PastDue
 
 PENDING: Final = text(
     """
@@ -28,6 +29,26 @@ BALANCES: Final = text(
     order by account, account_type, currency
     """
 )
+PAST_DUE: Final = text(
+    """
+    select i.account, i.item_id, i.currency, i.amount - i.settled as minor, i.due_on
+    from open_item i
+    join account a on a.account = i.account
+    left join organisation o on o.organisation = a.settlement_organisation
+    where i.account = any(cast(:accounts as text[])) and i.settled < i.amount
+      and i.kind in ('bill', 'reversal-debt')
+      and i.due_on < cast(cast(:now as timestamptz) at time zone coalesce(o.time_zone, 'UTC') as date)
+    order by i.account, i.due_on, i.item_id
+    limit :items_max
+    """
+)
+FREEZE: Final = text(
+    """
+    update relationship r set frozen_by = n.request_id
+    from unnest(cast(:relationships as text[]), cast(:requests as text[])) as n (relationship_id, request_id)
+    where r.relationship_id = n.relationship_id
+    """
+)
 COUNT: Final = text(
     """
     update relationship r set version = n.version
@@ -38,13 +59,9 @@ COUNT: Final = text(
 
 
 async def money_of(
-    connection: AsyncConnection, accounts: Collection[str], trustees: Collection[str]
+    connection: AsyncConnection, accounts: Collection[str], trustees: Collection[str], now: datetime
 ) -> Mapping[str, MemberMoney]:
-    """The balances of these accounts, and the orders that wait of those among them that are trustees.
-
-    No index leads from an account to its orders, because each would cost every order something; trusteeship
-    ends seldom enough to look through them.
-    """
+    """The balances of these accounts, what is past due, and the orders that wait of the trustees among them."""
     found: dict[str, MemberMoney] = defaultdict(MemberMoney)
     if trustees:
         named = {"accounts": sorted(trustees), "orders_max": ITEMS_MAX}
@@ -56,7 +73,21 @@ async def money_of(
         balances[row.account].append(Balance(row.account_type, row.currency, row.balance))
     for account, held in balances.items():
         found[account].balances = held
+    late: dict[str, list[PastDue]] = defaultdict(list)
+    wanted = {"accounts": sorted(accounts), "now": now, "items_max": ITEMS_MAX}
+    for row in await connection.execute(PAST_DUE, wanted):
+        late[row.account].append(PastDue(row.item_id, row.currency, row.minor, row.due_on))
+    for account, items in late.items():
+        found[account].past_due = items
     return found
+
+
+async def freeze(connection: AsyncConnection, requests: Mapping[str, str]) -> None:
+    """Lets nothing new be allocated within these relationships until the request's outcome is told."""
+    if requests:
+        await connection.execute(
+            FREEZE, {"relationships": list(requests), "requests": list(requests.values())}
+        )
 
 
 async def count_requests(connection: AsyncConnection, versions: Mapping[str, int]) -> None:

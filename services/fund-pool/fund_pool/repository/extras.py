@@ -7,14 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fund_pool.domain.bills import watch_all
 from fund_pool.domain.books import Book
 from fund_pool.domain.holds import Hold
 from fund_pool.domain.items import OpenItem
 from fund_pool.domain.pool import Pool
+from fund_pool.domain.quota import Spell
 from fund_pool.domain.vouchers import Voucher
 from fund_pool.repository.arrays import columns
 
@@ -22,7 +25,7 @@ CLOCK: Final = text("select clock_timestamp()")
 
 EXTRAS: Final = text(
     """
-    select n.account, h.holds, i.items, b.books
+    select n.account, h.holds, i.items, b.books, o.spells
     from unnest(cast(:accounts as text[])) as n (account)
     left join lateral (
         select json_agg(json_build_array(hold_id, kind, account_type, currency, placed, placed_at, expires_at,
@@ -36,6 +39,9 @@ EXTRAS: Final = text(
         select json_agg(json_build_array(giver, currency, opened_at, given, taken_back, spent)
                         order by opened_at, giver) as books
         from transfer_book where transfer_book.account = n.account) b on true
+    left join lateral (
+        select json_agg(json_build_array(currency, episode_id, opened_at, supersedes)) as spells
+        from overdue_spell where overdue_spell.account = n.account and cleared_at is null) o on true
     """
 )
 
@@ -101,7 +107,18 @@ SAVE: Final = text(
             cast(:book_given as bigint[]), cast(:book_taken as bigint[]), cast(:book_spent as bigint[]),
             cast(:book_opened as timestamptz[]))
         on conflict (account, currency, giver) do update
-        set given = excluded.given, taken_back = excluded.taken_back, spent = excluded.spent)
+        set given = excluded.given, taken_back = excluded.taken_back, spent = excluded.spent),
+    spells as (
+        insert into overdue_spell (account, currency, episode_id, opened_at, cleared_at, supersedes)
+        select * from unnest(
+            cast(:spell_accounts as text[]), cast(:spell_currencies as text[]), cast(:spell_ids as uuid[]),
+            cast(:spell_opened as timestamptz[]), cast(:spell_cleared as timestamptz[]),
+            cast(:spell_superseded as uuid[]))
+        on conflict (account, currency, episode_id) do update set cleared_at = excluded.cleared_at),
+    lapsed as (
+        update voucher_pool v set expired = v.expired + n.amount
+        from unnest(cast(:lapsed_pools as text[]), cast(:lapsed_amounts as bigint[])) as n (pool_id, amount)
+        where v.pool_id = n.pool_id)
     update voucher v set remaining = n.remaining
     from unnest(cast(:voucher_ids as text[]), cast(:voucher_remaining as bigint[])) as n (voucher_id, remaining)
     where v.voucher_id = n.voucher_id
@@ -149,11 +166,14 @@ def parameters(pools: Sequence[Pool], now: datetime) -> dict[str, Any]:
         **_items(pools),
         **_books(pools),
         **_vouchers(pools),
+        **_lapsed(pools),
+        **_spells(pools),
     }
 
 
 def _is_touched(pool: Pool) -> bool:
-    return bool(pool.touched_holds or pool.touched_items or pool.touched_books or pool.touched_vouchers)
+    touched = pool.touched_holds or pool.touched_items or pool.touched_books or pool.touched_vouchers
+    return bool(touched or pool.lapsed or any(watch.spells for watch in pool.watches.values()))
 
 
 def _add(pool: Pool, row: Row[Any], now: datetime) -> None:
@@ -164,6 +184,15 @@ def _add(pool: Pool, row: Row[Any], now: datetime) -> None:
             pool.fund_accounts[hold.account_type, hold.currency].held += hold.amount
     items = (_item(packed, today) for packed in row.items or [])
     pool.items = {item.item_id: item for item in items}
+    for currency in {item.currency for item in pool.items.values()}:
+        watch_all(pool, currency)
+    for currency, episode_id, opened_at, supersedes in row.spells or []:
+        watch_all(pool, currency)
+        pool.watches[currency].spell = Spell(
+            UUID(episode_id),
+            datetime.fromisoformat(opened_at),
+            None if supersedes is None else UUID(supersedes),
+        )
     books = map(_book, row.books or [])
     pool.books = {(book.giver, book.currency): book for book in books}
 
@@ -266,9 +295,9 @@ def _events(pools: Sequence[Pool]) -> dict[str, list[Any]]:
     return columns(
         names,
         (
-            (pool.account, event.hold_id, number, event.change, event.amount, event.entry_number)
+            (pool.account, event.hold_id, event.number, event.change, event.amount, event.entry_number)
             for pool in pools
-            for number, event in enumerate(pool.hold_events)
+            for event in pool.hold_events
         ),
     )
 
@@ -340,4 +369,39 @@ def _vouchers(pools: Sequence[Pool]) -> dict[str, list[Any]]:
     ordered = [touched[voucher_id] for voucher_id in sorted(touched)]
     return columns(
         ("voucher_ids", "voucher_remaining"), ((voucher.voucher_id, voucher.remaining) for voucher in ordered)
+    )
+
+
+def _lapsed(pools: Sequence[Pool]) -> dict[str, list[Any]]:
+    sums: dict[str, int] = {}
+    for pool in pools:
+        for pool_id, amount in pool.lapsed.items():
+            sums[pool_id] = sums.get(pool_id, 0) + amount
+    return columns(("lapsed_pools", "lapsed_amounts"), sorted(sums.items()))
+
+
+def _spells(pools: Sequence[Pool]) -> dict[str, list[Any]]:
+    names = (
+        "spell_accounts",
+        "spell_currencies",
+        "spell_ids",
+        "spell_opened",
+        "spell_cleared",
+        "spell_superseded",
+    )
+    return columns(
+        names,
+        (
+            (
+                pool.account,
+                watch.currency,
+                spell.episode_id,
+                spell.opened_at,
+                spell.cleared_at,
+                spell.supersedes,
+            )
+            for pool in pools
+            for watch in pool.watches.values()
+            for spell in watch.spells
+        ),
     )

@@ -156,7 +156,14 @@ def _import(row: Row[Any]) -> Import:
 
 def _opening_row(packed: dict[str, Any]) -> OpeningRow:
     effective_date = packed["effective_date"]
-    return OpeningRow(**{**packed, "effective_date": effective_date and date.fromisoformat(effective_date)})
+    unreadable = packed.get("unreadable")
+    return OpeningRow(
+        **{
+            **packed,
+            "effective_date": effective_date and date.fromisoformat(effective_date),
+            "unreadable": unreadable and tuple(unreadable),
+        }
+    )
 
 
 def _fate(packed: dict[str, Any]) -> Fate:

@@ -10,9 +10,10 @@ from chassis.arrays import Columns
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fund_pool.domain.order import OrderState, Parked
+from fund_pool.domain.books import BookShare
+from fund_pool.domain.order_state import LineHeld, OrderState, Parked
 from fund_pool.domain.pool import Pool
-from fund_pool.domain.walk import LinePaid
+from fund_pool.domain.walk import LineAmount, LinePaid
 from fund_pool.repository import extras, ledger
 from fund_pool.tables import decision, order_state
 
@@ -37,6 +38,7 @@ ORDER_COLUMNS: Final = (
     "payments",
     "fingerprints",
     "parked",
+    "details",
 )
 ORDER_COLUMN_COUNT: Final = len(ORDER_COLUMNS)
 CHECKS: Final = Columns(sources="text", order_ids="text", accounts="text")
@@ -49,7 +51,12 @@ LOCKED_ORDERS: Final = text(
         returning {", ".join(ORDER_COLUMNS)}),
     pool as materialized (
         select account from account
-        where account = any(array(select account from held union select unnest(cast(:named as text[]))))
+        where account = any(array(
+            select account from held
+            union select unnest(cast(:named as text[]))
+            union select management_account from common_line
+            where member_account = any(array(select account from held))
+               or member_account = any(cast(:named as text[]))))
         order by account
         for update)
     select held.*, (select count(*) from pool) as pools from held
@@ -75,12 +82,14 @@ ORDERS: Final = Columns(
     order_payments="bytea",
     order_fingerprints="bytea",
     order_parked="bytea",
+    order_details="bytea",
 )
 DECISIONS: Final = Columns(
     decision_accounts="text",
     decision_sources="text",
     decision_orders="text",
     decision_checks="bigint",
+    decision_sequels="int",
     decision_outcomes="text",
     decision_entries="bigint",
     decision_bodies="bytea",
@@ -95,12 +104,12 @@ SAVE: Final = text(
             business_organisation = n.business_organisation,
             settlement_organisation = n.settlement_organisation, payment_method = n.payment_method,
             total = n.total, due_date = n.due_date, paid = n.paid, refunded = n.refunded,
-            payments = n.payments, fingerprints = n.fingerprints, parked = n.parked,
+            payments = n.payments, fingerprints = n.fingerprints, parked = n.parked, details = n.details,
             changed_at = cast(:written_at as timestamptz)
         from unnest({ORDERS.sql})
             as n ({", ".join(ORDER_COLUMNS)})
         where o.source = n.source and o.order_id = n.order_id)
-    insert into decision (account, source, order_id, check_number, outcome, entry_number, body, decided_at)
+    insert into decision (account, source, order_id, check_number, sequel, outcome, entry_number, body, decided_at)
     select n.*, cast(:written_at as timestamptz) from unnest({DECISIONS.sql}) as n
     """
 )
@@ -117,6 +126,7 @@ class DecisionRow:
     outcome: str
     entry_number: int | None
     body: bytes
+    sequel: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +188,20 @@ async def decisions(connection: AsyncConnection, source: str, order_id: str) -> 
     wanted = (
         select(decision.c.body, decision.c.decided_at, decision.c.entry_number)
         .where(decision.c.source == source, decision.c.order_id == order_id)
-        .order_by(decision.c.check_number)
+        .order_by(decision.c.check_number, decision.c.sequel)
     )
     return [KeptDecision(*row) for row in await connection.execute(wanted)]
 
 
 def _order(row: Sequence[Any]) -> OrderState:
     """An order out of ORDER_COLUMNS, which stand in the order of its fields."""
-    *plain, payments, fingerprints, parked = row[:ORDER_COLUMN_COUNT]
+    *plain, payments, fingerprints, parked, details = row[:ORDER_COLUMN_COUNT]
     paid = [] if payments is None else [LinePaid(*payment) for payment in orjson.loads(payments)]
     early = {} if parked is None else _unpacked(parked)
-    return OrderState(*(*plain, paid, fingerprints, early))
+    order = OrderState(*(*plain, paid, fingerprints, early))
+    if details is not None:
+        _add_details(order, orjson.loads(details))
+    return order
 
 
 def _orders(orders: Collection[OrderState]) -> dict[str, Any]:
@@ -196,7 +209,12 @@ def _orders(orders: Collection[OrderState]) -> dict[str, Any]:
 
 
 def _order_row(order: OrderState) -> tuple[Any, ...]:
-    payments = [[paid.account, paid.account_type, paid.line_id, paid.amount] for paid in order.payments]
+    payments = [
+        [paid.account, paid.account_type, paid.line_id, paid.amount]
+        if paid.voucher_id is None
+        else [paid.account, paid.account_type, paid.line_id, paid.amount, paid.voucher_id]
+        for paid in order.payments
+    ]
     return (
         order.source,
         order.order_id,
@@ -216,7 +234,49 @@ def _order_row(order: OrderState) -> tuple[Any, ...]:
         orjson.dumps(payments) if payments else None,
         order.fingerprints,
         _packed(order.parked) if order.parked else None,
+        _details(order),
     )
+
+
+def _details(order: OrderState) -> bytes | None:
+    """What few orders have: holds, a rest to be paid, returns, notices, parts out of transfer books."""
+    told = {
+        "sequel": order.sequel,
+        "holds": [
+            [held.hold_id, held.account, held.account_type, held.line_id, held.amount, held.voucher_id]
+            for held in order.holds
+        ],
+        "hold_expires_at": order.hold_expires_at,
+        "final": _lines(order.final),
+        "released": _lines(order.released),
+        "total_before": order.total_before,
+        "materials": _lines(order.materials),
+        "shares": [[share.giver, share.amount] for share in order.shares],
+        "returns": order.returns,
+        "return_revisions": order.return_revisions,
+        "notices": order.notices,
+    }
+    kept = {name: value for name, value in told.items() if value}
+    return orjson.dumps(kept) if kept else None
+
+
+def _lines(lines: Sequence[LineAmount]) -> list[list[Any]]:
+    return [[line.line_id, line.amount, line.material, line.material_group] for line in lines]
+
+
+def _add_details(order: OrderState, told: dict[str, Any]) -> None:
+    order.sequel = told.get("sequel", 0)
+    order.holds = [LineHeld(*held) for held in told.get("holds", ())]
+    expires_at = told.get("hold_expires_at")
+    order.hold_expires_at = None if expires_at is None else datetime.fromisoformat(expires_at)
+    order.final = [LineAmount(*line) for line in told.get("final", ())]
+    order.released = [LineAmount(*line) for line in told.get("released", ())]
+    order.total_before = told.get("total_before", 0)
+    order.materials = [LineAmount(*line) for line in told.get("materials", ())]
+    order.shares = [BookShare(*share) for share in told.get("shares", ())]
+    order.returns = told.get("returns", {})
+    order.return_revisions = told.get("return_revisions", {})
+    order.notices = told.get("notices", {})
 
 
 def _packed(parked: dict[int, Parked]) -> bytes:
@@ -235,7 +295,16 @@ def _unpacked(packed: bytes) -> dict[int, Parked]:
 def _decisions(decisions: Sequence[DecisionRow]) -> dict[str, Any]:
     return DECISIONS.parameters(
         (
-            (row.account, row.source, row.order_id, row.check_number, row.outcome, row.entry_number, row.body)
+            (
+                row.account,
+                row.source,
+                row.order_id,
+                row.check_number,
+                row.sequel,
+                row.outcome,
+                row.entry_number,
+                row.body,
+            )
             for row in decisions
         ),
     )

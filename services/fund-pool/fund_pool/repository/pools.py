@@ -8,23 +8,27 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fund_pool.domain.account_types import PRESETS, AccountType, with_own
+from fund_pool.domain.account_types import OVERDRAFT, PRESETS, AccountType, with_own
 from fund_pool.domain.deduction import BUILT_IN, DeductionOrder
-from fund_pool.domain.pool import UTC, FundAccount, Pool
+from fund_pool.domain.pool import UTC, CommonLine, FundAccount, Pool
 from fund_pool.domain.quota import Alert, Episode, Watch
 from fund_pool.repository import extras as extra_rows
 
 LOCK: Final = text(
     """
     select account from account
-    where account = any(cast(:accounts as text[]))
+    where account = any(array(
+        select unnest(cast(:accounts as text[]))
+        union select management_account from common_line where member_account = any(cast(:accounts as text[]))))
     order by account
     for update
     """
 )
 
 # The planner does not see the array's length: it looks keys up, also in tables that have no statistics yet.
-NAMED: Final = "any(array(select unnest(cast(:accounts as text[]))))"
+NAMED: Final = """any(array(
+    select unnest(cast(:accounts as text[]))
+    union select management_account from common_line where member_account = any(cast(:accounts as text[]))))"""
 
 POOLS: Final = text(
     f"""
@@ -45,6 +49,11 @@ POOLS: Final = text(
         left join quota_episode e on e.account = q.account and e.currency = q.currency and e.ended_at is null
         where q.account = {NAMED}
         group by q.account),
+    shared as (
+        select member_account, array_agg(currency) as currencies, array_agg(management_account) as owners
+        from common_line
+        where member_account = any(cast(:accounts as text[]))
+        group by member_account),
     own as (
         select settlement_organisation,
                json_agg(json_build_array(code, pays_orders, takes_online_top_ups, opens_on_first_use, false,
@@ -62,7 +71,8 @@ POOLS: Final = text(
            coalesce(c.version, d.version) as policy, coalesce(c.account_types, d.account_types) as walk,
            p.types, p.currencies, p.balances, p.lines, p.valid_from, p.valid_until, p.line_sources,
            w.currencies as watched, w.thresholds, w.enabled, w.margins, w.basis_points,
-           w.episodes, w.opened_at, w.reminders, u.users
+           w.episodes, w.opened_at, w.reminders, u.users,
+           h.currencies as shared_currencies, h.owners
     from account a
     left join organisation o on o.organisation = a.settlement_organisation
     left join organisation_setting s on s.settlement_organisation = a.settlement_organisation
@@ -74,6 +84,7 @@ POOLS: Final = text(
     left join purse p on p.account = a.account
     left join watch w on w.account = a.account
     left join entitled u on u.account = a.account
+    left join shared h on h.member_account = a.account
     where a.account = {NAMED}
     """
 )
@@ -100,7 +111,11 @@ async def pools(
     Read it after the lock, in a statement of its own: a statement sees nothing newer than its beginning.
     """
     rows = await connection.execute(POOLS, {"accounts": list(accounts), "users": list(users)})
-    found = {row.account: _pool(row) for row in rows}
+    loaded = [(row, _pool(row)) for row in rows]
+    found = {pool.account: pool for _, pool in loaded}
+    for row, pool in loaded:
+        if row.owners:
+            _share_lines(pool, row, found)
     await extra_rows.add(connection, found, now, vouchers, for_update=for_update)
     return found
 
@@ -111,6 +126,14 @@ async def locked_pools(
     """Locks and loads the pools of the known ones among these accounts."""
     await lock(connection, accounts)
     return await pools(connection, accounts, now=now, for_update=True)
+
+
+def _share_lines(pool: Pool, row: Row[Any], pools: Mapping[str, Pool]) -> None:
+    """Lets a member draw on the common line of its management account, which is loaded with it."""
+    for currency, owner in zip(row.shared_currencies, row.owners, strict=True):
+        purse = pools[owner].find(OVERDRAFT.code, currency) if owner in pools else None
+        if purse is not None:
+            pool.commons[currency] = CommonLine(owner, purse)
 
 
 def _pool(row: Row[Any]) -> Pool:

@@ -38,6 +38,26 @@ BALANCES_AS_OF: Final = text(
     """
 )
 
+BALANCES_EFFECTIVE_ON: Final = text(
+    """
+    select f.account_type, f.currency, coalesce(s.balance, 0) as balance, coalesce(s.line, 0) as line,
+           f.valid_from, f.valid_until, f.opened_at
+    from fund_account f
+    left join (
+        select p.account_type, p.currency,
+               cast(coalesce(sum(p.amount) filter (where p.bucket = 'balance'), 0) as bigint) as balance,
+               cast(coalesce(sum(p.amount) filter (where p.bucket = 'line'), 0) as bigint) as line
+        from posting p
+        join journal_entry e on e.account = p.account and e.entry_number = p.entry_number
+            and e.posted_at = p.posted_at
+        where p.account = :account and p.bucket in ('balance', 'line') and e.effective_date <= :effective_on
+        group by p.account_type, p.currency) s
+        on s.account_type = f.account_type and s.currency = f.currency
+    where f.account = :account
+    order by f.currency, f.account_type
+    """
+)
+
 BALANCE_BEFORE: Final = text(
     """
     select after from posting
@@ -120,6 +140,15 @@ async def balances(
     query = BALANCES if as_of is None else BALANCES_AS_OF
     parameters = {"account": account} if as_of is None else {"account": account, "as_of": as_of}
     return [FundAccountBalance(*row) for row in await connection.execute(query, parameters)]
+
+
+async def balances_effective_on(
+    connection: AsyncConnection, account: str, effective_on: date
+) -> list[FundAccountBalance]:
+    """The fund accounts of an account by what counts up to a day, whenever it was posted."""
+    parameters = {"account": account, "effective_on": effective_on}
+    found = await connection.execute(BALANCES_EFFECTIVE_ON, parameters)
+    return [FundAccountBalance(*row) for row in found]
 
 
 async def balance_before(connection: AsyncConnection, period: Period, moment: datetime) -> int:
