@@ -32,9 +32,10 @@ TABLES: Final[tuple[Table, ...]] = ("organisation", "customer")
 
 async def apply_orders(batch: Batch[OrderEvent]) -> None:
     """Order events and fund-pool's decisions, in log order: they lock the same rows, so they are one batch."""
-    arrivals = [arrival_of(record) for record in batch]
+    records = [record for record in batch if not is_sequel(record.event)]
+    arrivals = [arrival_of(record) for record in records]
     gate = await gates.locked_gate(batch.connection, arrivals, batch.now, periods())
-    for record, arrival in zip(batch, arrivals, strict=True):
+    for record, arrival in zip(records, arrivals, strict=True):
         effect = gate.apply(arrival)
         if effect.refusal is not None:
             batch.dead_letter(record, effect.refusal.reason, effect.refusal.detail)
@@ -73,6 +74,11 @@ async def take_master_data(batch: Batch[MasterDataChanged]) -> None:
             batch.dead_letter(source, "version-conflict", detail)
     for table in TABLES:
         await masterdata.save(batch.connection, table, [row for row in newest.values() if row.table == table])
+
+
+def is_sequel(event: OrderEvent) -> bool:
+    """Whether fund-pool tells what came of a check later, such as an expired hold: no exposure follows from it."""
+    return isinstance(event, OrderDecided) and event.sequel is not None
 
 
 def arrival_of(record: Record[OrderEvent]) -> Arrival:
