@@ -34,11 +34,16 @@ class Group:
     system: str = "GROUP"
     filing_type: str = "month-plan"
     keys: int = 0
+    transport: httpx.ASGITransport | None = None
     emitted: list[Event] = field(default_factory=list)
 
-    def client(self, subject: str, *roles: str) -> httpx.AsyncClient:
-        own = roles or (("plan-administrator",) if subject == "ada" else ("planner",))
-        return self.harness.client(roles=own, subject=subject)
+    def client(self, subject: str) -> httpx.AsyncClient:
+        """A person's client; the application is put together once."""
+        if self.transport is None:
+            self.transport = httpx.ASGITransport(app=self.harness.context.application())
+        role = "plan-administrator" if subject == "ada" else "planner"
+        headers = {"Authorization": f"Bearer {self.harness.token([role], subject=subject)}"}
+        return httpx.AsyncClient(transport=self.transport, base_url="http://service.test", headers=headers)
 
     async def ask(
         self, subject: str, method: str, path: str, body: Any = None, expect: int | None = None, **extra: Any
@@ -46,8 +51,7 @@ class Group:
         """Sends a request as a person; the answer's JSON, once its status is what was expected."""
         self.keys += 1
         headers = {"Idempotency-Key": f"key-{self.keys}"}
-        async with self.client(subject) as client:
-            answer = await client.request(method, path, json=body, headers=headers, **extra)
+        answer = await self.client(subject).request(method, path, json=body, headers=headers, **extra)
         wanted = expect if expect is not None else (200, 201)
         assert answer.status_code in (wanted if isinstance(wanted, tuple) else (wanted,)), answer.text
         self.emitted += await self.harness.drain()
