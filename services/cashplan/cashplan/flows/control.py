@@ -86,6 +86,7 @@ class ControlDesk:
     held: list[tuple[SpecialApproval, CausedBy | None]] = field(default_factory=list)
     superseding: set[DocumentKey] = field(default_factory=set)
     stored: dict[DocumentKey, Holdings] = field(default_factory=dict)
+    holders: set[DocumentKey] = field(default_factory=set)
     cause: CausedBy | None = None
 
     async def decide_all(self, arrivals: Sequence[Arrival]) -> list[PlanDecision | None]:
@@ -110,6 +111,7 @@ class ControlDesk:
         """What the documents hold by the books, whatever a system's set-up says of them today."""
         known = [key for key, each in self.known.items() if each.state.is_known]
         self.stored = await control_rows.holdings_of(self.work.connection, known)
+        self.holders = {key for key, held in self.stored.items() if held}
 
     async def _load_cells(self, postings: Sequence[Posted]) -> None:
         """The cells of every place where a document stands or would stand, with those that policies add to them."""
@@ -123,17 +125,18 @@ class ControlDesk:
         await control_rows.lock_entities(self.work.connection, {(slot.system, slot.entity) for slot in slots})
         if slots:
             years = [first_day.year for first_day in slots.values()]
-            groups = {group for slot in slots for group in self._groups(slot, states)}
+            types = {state.key.document_type for state in states}
+            groups = {group for slot in slots for group in self._groups(slot, types)}
             first, last = date(min(years) - 1, 12, 1), date(max(years) + 1, 1, 31)
             self.book = await control_rows.book(self.work.connection, groups, first, last)
 
-    def _groups(self, slot: Slot, states: Sequence[DocumentState]) -> Iterable[tuple[str, str, str, str]]:
+    def _groups(self, slot: Slot, document_types: set[str]) -> Iterable[tuple[str, str, str, str]]:
         """A slot's own item, and the items that a policy for any document of the batch adds up with it."""
         system = self._system(slot.system)
         items = {slot.item}
         if slot.item not in system.item_by_id or slot.filing_type not in system.filing_type_by_id:
             return [(slot.system, slot.filing_type, slot.entity, slot.item)]
-        for document_type in {state.key.document_type for state in states}:
+        for document_type in document_types:
             policy = policy_for(system, slot.filing_type, slot.entity, slot.item, document_type)
             if policy is not None and policy.item_total and policy.item:
                 items.update(system.item_tree.subtree(policy.item))
@@ -307,6 +310,7 @@ class ControlDesk:
             connection,
             states={key: self.known[key] for key in self.changed},
             holdings=self.holdings,
+            holders=self.holders,
             entries=self.entries,
             changes={slot: change for slot, change in self.changes.items() if any(change)},
             frames={slot: self._frame(slot) for slot in self.changes},

@@ -83,7 +83,7 @@ SAVE: Final = text(
         ) as h (source, document_type, document_id, day, pre_occupied_minor, actual_minor, {SLOT_NAMES})
     ), gone as (
         delete from control_holding c
-        using unnest(cast(:d_sources as text[]), cast(:d_types as text[]), cast(:d_ids as text[]))
+        using unnest(cast(:g_sources as text[]), cast(:g_types as text[]), cast(:g_ids as text[]))
               as d (source, document_type, document_id)
         where (c.source, c.document_type, c.document_id) = (d.source, d.document_type, d.document_id)
           and not exists (
@@ -341,12 +341,16 @@ async def save(
     *,
     states: Mapping[DocumentKey, KnownDocument],
     holdings: Mapping[DocumentKey, Holdings],
+    holders: Collection[DocumentKey],
     entries: Sequence[Entry],
     changes: Mapping[Slot, Held],
     frames: Mapping[Slot, CellFrame],
     now: datetime,
 ) -> None:
-    """Stores documents, what they hold, the execution record and the cells, in two statements."""
+    """Stores documents, what they hold, the execution record and the cells, in two statements.
+
+    `holders` are those that held something before; only they can have holdings to take away.
+    """
     if not states:
         return
     keys = sorted(states)
@@ -357,6 +361,7 @@ async def save(
         {
             "now": now,
             **key_arrays(keys, "d_"),
+            **key_arrays(sorted(states.keys() & set(holders)), "g_"),
             "d_revisions": [states[key].state.revision for key in keys],
             "d_states": [dump(DocumentState, states[key].state) for key in keys],
             "d_confirmed": [_dumped(states[key].confirmed) for key in keys],
