@@ -45,6 +45,7 @@ class SharingAct:
         }
         for account in self.accounts.values():
             self.people.tokens[account] = day.stack.token("account-user", accounts=[account], subject=account)
+        self.relationships: dict[str, str] = {}
         self.people.tokens["billing"] = day.stack.token("billing-system", subject="billing")
 
     async def play(self) -> Finding:
@@ -76,7 +77,8 @@ class SharingAct:
                 "permissions": [],
             }
             invited = await self.people.send(self.manager, "POST", "sharing", "/relationships", invitation)
-            path = f"/relationships/{invited['relationship_id']}/accept"
+            self.relationships[member] = f"/relationships/{invited['relationship_id']}"
+            path = f"{self.relationships[member]}/accept"
             await self.people.send(member, "POST", "sharing", path, {"permissions": []})
         self.teller.line(
             f"{self.manager} owns {', '.join(RESOURCES)}; {', '.join(self.members)} accept its finance trusteeship."
@@ -141,3 +143,16 @@ class SharingAct:
             f"its group has {held['resource']} since {held['since'][:19]}Z, and a group with resources uses those only",
         )
         return []
+
+    async def _end(self) -> list[str]:
+        """One member leaves: fund-pool and credit are asked, and its use stops with the relationship."""
+        last = self.members[-1]
+        await self.people.send(last, "POST", "sharing", f"{self.relationships[last]}/end")
+        await self.day.rest()
+        state = (await self.people.send(last, "GET", "sharing", self.relationships[last]))["state"]
+        reason = (await self._decision(last, "RI-1"))["reason"]
+        self.teller.line(
+            f"{last} asks for the end of its trusteeship; fund-pool and credit agree. The relationship is {state}; "
+            f"RI-1: {reason}."
+        )
+        return [] if (state, reason) == ("ended", "not-under-trusteeship") else [f"{last}: {state}, {reason}"]
