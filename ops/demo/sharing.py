@@ -55,8 +55,9 @@ class SharingAct:
         differences = await self._by_account()
         differences += await self._by_group()
         differences += await self._why_not()
+        differences += await self._end()
         return Finding(
-            "shared resources", 2 * len(self.accounts) * len(RESOURCES) + 1, differences, "who may use what"
+            "shared resources", 2 * len(self.accounts) * len(RESOURCES) + 2, differences, "who may use what"
         )
 
     async def _prepare(self) -> None:
