@@ -365,6 +365,8 @@ def test_the_events_come_in_the_order_of_their_moments_and_fold_to_the_view(hist
     assert {event.change for event in history.events} == {"gained", "lost"}
     for event in history.events:
         assert (event.reason in ALLOWED) == (event.change == "gained")
+        decided = can_use(history.sharing, event.member_account, event.resource_id, event.effective_at)
+        assert decided.reason == event.reason
 
 
 def test_telling_all_at_once_after_downtime_tells_the_same(history: History) -> None:

@@ -89,8 +89,10 @@ class Sharing:
 
     def moments(self) -> set[datetime]:
         """Every moment at which anything begins or ends."""
-        spans = [fact.span for fact in self.facts if not fact.span.is_empty]
-        spans += [fact.usable for fact in self._of(Resource) if not fact.usable.is_empty]
+        settings = (fact for fact in self.facts if not isinstance(fact, Resource))
+        spans = {fact.span for fact in settings if not fact.span.is_empty}
+        known = {(fact.span, fact.valid) for fact in self._of(Resource)}
+        spans |= {span for during, valid in known for span in (during, during & valid) if not span.is_empty}
         return {moment for span in spans for moment in span if moment is not None}
 
 

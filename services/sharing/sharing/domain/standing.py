@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from sharing.domain.dated import Span
-from sharing.domain.decision import Reason, can_use
+from sharing.domain.decision import Reason
 from sharing.domain.sharing import Sharing
 
 Source = tuple[Literal["group", "type"], str]
@@ -40,6 +40,11 @@ class Standing:
     def reach(self, account: str) -> frozenset[str]:
         """The resources of others that an account may use."""
         return self.reach_of(self.sources.get(account, NOTHING))
+
+    def granting(self, account: str) -> Reason:
+        """Why an account may use what it reaches: it draws from its group, or from types, never from both."""
+        kind, _ = next(iter(self.sources[account]))
+        return "shared-with-group" if kind == "group" else "shared-with-account"
 
     def reach_of(self, sources: Sources) -> frozenset[str]:
         if sources not in self._reach:
@@ -106,14 +111,16 @@ def _resources(sharing: Sharing, moment: _Moment) -> dict[Source, frozenset[str]
     held: dict[Source, list[str]] = defaultdict(list)
     for resource, versions in sharing.resources.items():
         for version in versions:
-            if moment.within(version.usable):
+            if moment.within(version.span) and moment.within(version.valid):
                 for source in _holders(sharing, resource, version.resource_type, moment):
                     held[source].append(resource)
     return {source: frozenset(resources) for source, resources in held.items()}
 
 
 def _holders(sharing: Sharing, resource: str, resource_type: str, moment: _Moment) -> Iterable[Source]:
-    bindings = sharing.bindings.get(resource, ())
+    bindings = sharing.bindings.get(resource)
+    if bindings is None:
+        return (("type", resource_type),)
     groups: list[Source] = [("group", each.group) for each in bindings if moment.within(each.span)]
     return groups or [("type", resource_type)]
 
@@ -128,7 +135,3 @@ def differences(before: Standing, after: Standing) -> Iterator[Difference]:
             seen[drawn] = sorted((resource, resource in has) for resource in had ^ has)
         for resource, gained in seen[drawn]:
             yield Difference(account, resource, gained)
-
-
-def reason_after(sharing: Sharing, difference: Difference, at: datetime) -> Reason:
-    return can_use(sharing, difference.account, difference.resource, at).reason

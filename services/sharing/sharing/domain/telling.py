@@ -45,7 +45,7 @@ def tell(sharing: Sharing, told: Told, now: datetime, events_max: int) -> Tellin
         done = (told.part or 0) if moment == told.until else 0
         room = events_max - len(events)
         found = list(islice(differences(before, after), done, done + room + 1))
-        events.extend(changed(sharing, difference, moment) for difference in found[:room])
+        events.extend(changed(sharing, after, difference, moment) for difference in found[:room])
         if len(found) > room:
             return Telling(events, Told(moment, done + room), moment)
         told, before = Told(moment), after
@@ -69,9 +69,10 @@ def _is_partly(told: Told, moment: datetime) -> bool:
     return moment == told.until and told.part is not None
 
 
-def changed(sharing: Sharing, difference: Difference, at: datetime) -> SharingChanged:
-    """The event that tells a difference."""
+def changed(sharing: Sharing, after: Standing, difference: Difference, at: datetime) -> SharingChanged:
+    """The event that tells a difference; `after` is what stands at its moment."""
     account, resource, gained = difference
+    reason = after.granting(account) if gained else can_use(sharing, account, resource, at).reason
     return SharingChanged(
         management_account=sharing.owner,
         member_account=account,
@@ -79,7 +80,7 @@ def changed(sharing: Sharing, difference: Difference, at: datetime) -> SharingCh
         resource_type=sharing.resources[resource][-1].resource_type,
         change="gained" if gained else "lost",
         effective_at=at,
-        reason=can_use(sharing, account, resource, at).reason,
+        reason=reason,
     )
 
 
