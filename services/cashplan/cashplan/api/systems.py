@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
+from random import Random
 from typing import Annotated, Any, Final, Literal
 
 from chassis.http import (
@@ -253,7 +254,7 @@ def second_looks(system: PlanningSystem) -> list[str]:
     return [
         f"check rule {rule.id} was never true in {checks.SAMPLES} tries; can it ever hold?"
         for rule in system.check_rules
-        if checks.never_holds(rule, evaluation.condition)
+        if checks.never_holds(rule, evaluation.condition, Random(rule.formula))  # noqa: S311
     ]
 
 

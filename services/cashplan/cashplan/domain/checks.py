@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from random import Random
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from cashplan.domain.cells import CellKey
 from cashplan.domain.formulas import Evaluate, FormulaError, constants_of, names_in, references_of
@@ -157,26 +156,32 @@ def _holds(rule: CheckRule, evaluate: Evaluate, variables: Mapping[str, Mapping[
     return value
 
 
-def never_holds(rule: CheckRule, evaluate: Evaluate) -> bool:
+class Chance(Protocol):
+    """What picks figures to try; `random.Random` is one."""
+
+    def choice(self, seq: Sequence[int], /) -> int: ...
+    def randrange(self, start: int, /) -> int: ...
+
+
+def never_holds(rule: CheckRule, evaluate: Evaluate, chance: Chance) -> bool:
     """Whether no set of figures was found for which the rule holds: zeros, the rule's own numbers, and chance."""
-    random = Random(rule.formula)  # noqa: S311  # the same figures for the same rule
     constants = [0, 1, *(number + step for number in constants_of(rule.formula) for step in (-1, 0, 1))]
     references = sorted(references_of(rule.formula))
     for sample in range(SAMPLES):
         variables: dict[str, dict[str, int]] = {table: {} for table in TABLES}
         for table, name in references:
-            variables.setdefault(table, {})[name] = _sampled(random, sample, constants)
+            variables.setdefault(table, {})[name] = _sampled(chance, sample, constants)
         if _holds(rule, evaluate, variables):
             return False
     return True
 
 
-def _sampled(random: Random, sample: int, constants: Sequence[int]) -> int:
+def _sampled(chance: Chance, sample: int, constants: Sequence[int]) -> int:
     if sample == 0:
         return 0
     if sample % 2:
-        return max(0, random.choice(constants))
-    return random.choice((0, 1, random.randrange(10**3), random.randrange(10**8), random.randrange(10**12)))
+        return max(0, chance.choice(constants))
+    return chance.choice((0, 1, *(chance.randrange(10**digits) for digits in (3, 8, 12))))
 
 
 def over_cap(

@@ -1,11 +1,11 @@
 """From a notice's data to the variables that its texts may use: every value is an inert text."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-import orjson
 from contracts.event import TYPES
 from contracts.money import Money, SignedMoney
 
@@ -236,14 +236,14 @@ MAKERS: Final[Mapping[type[Any], Callable[[Any, Reading], Made]]] = {
 def digest_data(gathered: Sequence[tuple[str, str, str, bytes]]) -> bytes:
     """What a digest carries: kind, type, account name and event of each notice that it gathers."""
     items = [
-        {"kind": kind, "type": event_type, "name": name, "event": orjson.loads(data)}
+        {"kind": kind, "type": event_type, "name": name, "event": json.loads(data)}
         for kind, event_type, name, data in gathered
     ]
-    return orjson.dumps({"items": items})
+    return json.dumps({"items": items}).encode()
 
 
 def _digest(data: bytes, reading: Reading) -> Words:
-    items = orjson.loads(data)["items"]
+    items = json.loads(data)["items"]
     read = [_digest_item(item, reading) for item in items]
     names = [name for name, _ in read[:NAMES_MAX]]
     if len(read) > NAMES_MAX:
@@ -254,7 +254,7 @@ def _digest(data: bytes, reading: Reading) -> Words:
 
 def _digest_item(item: Any, reading: Reading) -> Row:
     own = Reading(language=reading.language, time_zone=reading.time_zone, account_name=item["name"])
-    variables = words(item["kind"], item["type"], orjson.dumps(item["event"]), own).variables
+    variables = words(item["kind"], item["type"], json.dumps(item["event"]).encode(), own).variables
     name = str(variables.get("account") or variables.get("entity") or variables.get("object") or "")
     figure = str(variables.get("quota") or variables.get("amount") or variables.get("overdue") or "")
     return name, figure
