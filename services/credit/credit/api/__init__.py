@@ -9,7 +9,9 @@ from credit.api import (
     members,
     orders,
     pending,
+    profile_files,
     profiles,
+    queries,
     score_sheets,
     scoring,
 )
@@ -24,4 +26,6 @@ ROUTERS: Final = (
     credit_documents.router,
     members.router,
     alerts.router,
+    queries.router,
+    profile_files.router,
 )
