@@ -116,7 +116,7 @@ async def approval_sums(
                    coalesce(sum(total_minor) filter (where state = 'rejected'), 0) as rejected_minor,
                    max(ended_at) as last_at
             from pending_order
-            where state in ('approved', 'rejected') and ended_at >= :since and ended_at < :until
+            where state in ('approved', 'rejected') and ended_at >= :since and ended_at <= :until
               and (cast(:person as text) is null or person = :person)
               and (cast(:customer as text) is null or customer = :customer)
             group by person, customer, currency order by person, customer, currency limit :rows_max
