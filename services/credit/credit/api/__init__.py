@@ -10,8 +10,11 @@ from credit.api import (
     orders,
     pending,
     profiles,
+    recalculation,
+    rules,
     score_sheets,
     scoring,
+    terms,
 )
 
 ROUTERS: Final = (
@@ -24,4 +27,7 @@ ROUTERS: Final = (
     credit_documents.router,
     members.router,
     alerts.router,
+    rules.router,
+    terms.router,
+    recalculation.router,
 )
