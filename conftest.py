@@ -1,6 +1,5 @@
 """What all tests share: the fixtures of the local stack, each part started when the first test asks for it."""
 
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -17,12 +16,10 @@ structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deals tests out to workers by file, but folders that share five running services whole and first."""
-    shared = {config.rootpath / folder for folder in SHARING_FOLDERS}
-
-    def group(item: pytest.Item) -> Path:
-        return item.path.parent if item.path.parent in shared else item.path
-
+    """Deals tests out to workers by file, but folders that run five services to one worker, one after the other."""
+    places = {config.rootpath / folder: place for place, folder in enumerate(SHARING_FOLDERS)}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(str(group(item).relative_to(config.rootpath))))
-    items.sort(key=lambda item: group(item) not in shared)
+        shared = item.path.parent in places
+        group = "five services" if shared else str(item.path.relative_to(config.rootpath))
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: places.get(item.path.parent, len(places)))
