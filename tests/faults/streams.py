@@ -25,6 +25,8 @@ Place = tuple[str, int, int]
 MANAGEMENT: Final = "A-HOT-1"
 PERMISSION: Final = "view-financial-information"
 
+OUTAGE_MILLISECONDS_MAX = 180_000
+
 
 async def publish(servers: str, messages: Iterable[Message]) -> list[Any]:
     """Publishes messages in order and returns where each one lies."""
@@ -42,7 +44,13 @@ def publish_now(servers: str, messages: Sequence[Message]) -> list[Any]:
 
 
 def _producer(servers: str) -> AIOKafkaProducer:
-    return AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, linger_ms=0)
+    return AIOKafkaProducer(
+        bootstrap_servers=servers,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        request_timeout_ms=OUTAGE_MILLISECONDS_MAX,
+    )
 
 
 async def _send(producer: AIOKafkaProducer, message: Message) -> Any:
