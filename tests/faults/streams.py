@@ -24,8 +24,7 @@ COMMAND_TRY_SECONDS: Final = 2.0
 Place = tuple[str, int, int]
 MANAGEMENT: Final = "A-HOT-1"
 PERMISSION: Final = "view-financial-information"
-
-OUTAGE_MILLISECONDS_MAX = 180_000
+OUTAGE_MILLISECONDS_MAX: Final = 180_000
 
 
 async def publish(servers: str, messages: Iterable[Message]) -> list[Any]:
