@@ -23,10 +23,10 @@ class TopicPartition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the first statement of a batch says: positions under lock, which records are new, and the time."""
+    """What the first statement of a batch says: positions under lock, the records seen before, and the time."""
 
     positions: dict[TopicPartition, int]
-    fresh: frozenset[tuple[str, str]]
+    seen: frozenset[tuple[str, str]]
     now: datetime
 
 
@@ -38,10 +38,10 @@ ADMIT: Final = text(
         where (topic, partition) in (select * from unnest(cast(:topics as text[]), cast(:partitions as int[])))
         order by topic, partition
         for update),
+    given as materialized (select * from unnest({RECORDS.sql}) as r (source, id, hash)),
     fresh as (
         insert into inbox (source, id, hash, received_at)
-        select source, id, hash, clock_timestamp()
-        from unnest({RECORDS.sql}) as r (source, id, hash)
+        select source, id, hash, clock_timestamp() from given
         where (select count(*) from held) >= 0
         order by source, id
         on conflict do nothing
@@ -49,7 +49,7 @@ ADMIT: Final = text(
     select topic, cast(partition as bigint), next_offset, cast(null as text), cast(null as text), clock_timestamp()
     from held
     union all
-    select null, null, null, source, id, null from fresh
+    select null, null, null, source, id, null from given where (source, id) not in (select source, id from fresh)
     """
 )
 
@@ -67,16 +67,16 @@ async def admit(
         },
     )
     positions: dict[TopicPartition, int] = {}
-    fresh: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str]] = set()
     now: datetime | None = None
     for topic, partition, next_offset, source, event_id, moment in rows:
         if topic is None:
-            fresh.add((source, event_id))
+            seen.add((source, event_id))
         else:
             positions[TopicPartition(topic, partition)] = next_offset
             now = moment
     assert now is not None, "a batch has at least one partition with a position"
-    return Admission(positions, frozenset(fresh), now)
+    return Admission(positions, frozenset(seen), now)
 
 
 async def inbox_hashes(

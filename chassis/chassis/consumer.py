@@ -351,7 +351,7 @@ class Consumer:
             expected = {partition: positions[partition] for partition in sorted(next_offsets)}
             admission = await self._admit(connection, expected, list(first_of.values()))
             conflicts, duplicates = await self._sort_out(connection, admission, first_of, repeats)
-            fresh = [record for key, record in first_of.items() if key in admission.fresh]
+            fresh = [record for key, record in first_of.items() if key not in admission.seen]
             works = await self._handle(connection, self._now() or admission.now, fresh)
             dead_letters = [
                 *dead_letters,
@@ -400,7 +400,7 @@ class Consumer:
         repeats: Sequence[Record[Event]],
     ) -> tuple[list[DeadLetter], int]:
         """Duplicates are dropped; the same id with another payload is a conflict and goes to the dead letter."""
-        seen = [record for key, record in first_of.items() if key not in admission.fresh]
+        seen = [first_of[key] for key in admission.seen]
         if not seen and not repeats:
             return [], 0
         hashes = {key: record.hash for key, record in first_of.items()}

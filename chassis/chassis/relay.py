@@ -199,15 +199,13 @@ class Relay:
     def _batches(self, producer: AIOKafkaProducer, rows: Sequence[Any]) -> list[Any]:
         batches: list[Any] = []
         for row in rows:
-            message = {
-                "key": row["key"],
-                "value": row["body"],
-                "timestamp": None,
-                "headers": unpack_headers(row["headers"]),
-            }
-            if not batches or batches[-1].append(**message) is None:
+            key, value, headers = row["key"], row["body"], unpack_headers(row["headers"])
+            if (
+                not batches
+                or batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None
+            ):
                 batches.append(producer.create_batch())
-                appended = batches[-1].append(**message)
+                appended = batches[-1].append(key=key, value=value, timestamp=None, headers=headers)
                 assert appended is not None, "an empty batch takes one message of any size"
         for batch in batches:
             batch.close()

@@ -78,7 +78,7 @@ class Timer:
         return f"{self.kind}/{self.key}/{self.due_at.astimezone(UTC).isoformat()}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OutboxRow:
     """One message to publish; headers are packed."""
 

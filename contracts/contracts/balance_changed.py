@@ -1,9 +1,7 @@
 """balance-changed: one fund account has moved."""
 
-from dataclasses import dataclass
-
 from contracts.entry_posted import ChainHash
-from contracts.event import Event, event
+from contracts.event import Event, event, message
 from contracts.money import Amount, SignedAmount
 from contracts.numbers import Counter
 from contracts.text import Code, DocumentId, Id
@@ -11,7 +9,7 @@ from contracts.times import CalendarDate, Moment
 
 
 @event("balance-changed", 1, key="account", producers=("fund-pool",))
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class BalanceChanged(Event):
     """`entry_number` counts the account's journal entries without a gap; `balance` is after the change."""
 

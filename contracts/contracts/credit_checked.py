@@ -1,11 +1,10 @@
 """credit-checked: credit's answer to one order event, carrying the order on to fund-pool."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.event import Event, event
+from contracts.event import Event, event, message
 from contracts.money import Amount, SignedAmount
 from contracts.numbers import Counter, Revision
 from contracts.order import DeliveryNotice, Order, OrderOperation, Reasons, ReturnDocument, Stance
@@ -18,7 +17,7 @@ CreditOutcome = Literal["approved", "warned", "declined", "pending-approval", "n
 CreditOperation = OrderOperation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class MetricResult:
     """One metric of one profile.
 
@@ -39,7 +38,7 @@ class MetricResult:
 
 
 @event("credit-checked", 1, key="paying_account", producers=("credit",))
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class CreditChecked(Event):
     """Numbered per order without a gap by `check_number`, whatever the operation.
 

@@ -1,11 +1,10 @@
 """entry-posted: every journal entry of the fund pool, for the general ledger."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from contracts.event import Event, event
+from contracts.event import Event, event, message
 from contracts.money import SignedAmount
 from contracts.numbers import Counter
 from contracts.text import Code, DocumentId, Id
@@ -16,7 +15,7 @@ POSTINGS_MAX = 4000
 ChainHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class LedgerPosting:
     """One side of an entry; above zero adds to the ledger account, below zero takes from it.
 
@@ -31,7 +30,7 @@ class LedgerPosting:
 
 
 @event("entry-posted", 1, key="account", producers=("fund-pool",))
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class EntryPosted(Event):
     """`entry_number` counts the account's entries without a gap; the postings sum to zero per currency."""
 

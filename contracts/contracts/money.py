@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from iso4217 import Currency as IsoCurrency
@@ -10,6 +11,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 MINOR_UNITS_MAX = 2**63 - 1
+AMOUNTS_KEPT_MAX = 8192
+"""Amounts are kept once said: an order, its decision and its entry say most of theirs several times."""
 
 _DECIMALS = {currency.code: currency.exponent for currency in IsoCurrency if currency.exponent is not None}
 _EXACT = Context(prec=60)
@@ -43,6 +46,7 @@ def decimals(currency: str) -> int:
     return places
 
 
+@lru_cache(maxsize=AMOUNTS_KEPT_MAX)
 def minor_units(amount: str, currency: str) -> int:
     """Integer minor units of a decimal string: `minor_units("12.50", "CNY") == 1250`."""
     whole, _, fraction = amount.partition(".")
@@ -69,6 +73,11 @@ def round_half_up(value: Decimal, currency: str) -> int:
     return int(minor.quantize(Decimal(1), ROUND_HALF_UP, _EXACT))
 
 
+@lru_cache(maxsize=AMOUNTS_KEPT_MAX)
+def _said(kind: Any, minor: int, currency: str) -> Any:  # Any: Money or SignedMoney
+    return kind(decimal_string(minor, currency), currency)
+
+
 @dataclass(frozen=True, slots=True)
 class Money:
     """An amount of at least zero with its currency: `{"amount": "12.50", "currency": "CNY"}`."""
@@ -82,7 +91,8 @@ class Money:
 
     @classmethod
     def of(cls, minor: int, currency: str) -> Self:
-        return cls(decimal_string(minor, currency), currency)
+        said: Self = _said(cls, minor, currency)  # type: ignore[arg-type]  # a class is hashable
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,8 @@ class SignedMoney:
 
     @classmethod
     def of(cls, minor: int, currency: str) -> Self:
-        return cls(decimal_string(minor, currency), currency)
+        said: Self = _said(cls, minor, currency)  # type: ignore[arg-type]  # a class is hashable
+        return said
 
 
 @dataclass(frozen=True, slots=True)

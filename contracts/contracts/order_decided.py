@@ -1,11 +1,10 @@
 """order-decided: the one answer an order system gets to each of its order events."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from contracts.event import Event, event
+from contracts.event import Event, event, message
 from contracts.money import Amount
 from contracts.numbers import Count, Counter, Revision
 from contracts.order import OrderOperation, Reasons
@@ -37,7 +36,7 @@ OrderOutcome = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class LinePayment:
     """What one fund account has paid of one line, refunds taken off."""
 
@@ -49,7 +48,7 @@ class LinePayment:
     """The voucher, coupon or card that paid, where the account type keeps them apart."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class OrderPosition:
     """The whole order as it stands after the decision: `total` = sum of `payments` + sum of `holds` + `unpaid`.
 
@@ -67,7 +66,7 @@ class OrderPosition:
     """The part of `unpaid` that is walked at the first delivery notice or on request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class AccountExplanation:
     """Why one fund account gave what it gave; `available` is what it could have given."""
 
@@ -81,7 +80,7 @@ class AccountExplanation:
     expires_on: CalendarDate | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class Explanation:
     """The decision in words and in data, with the version of the policy it followed."""
 
@@ -93,7 +92,7 @@ class Explanation:
 
 
 @event("order-decided", 1, key="paying_account", producers=("fund-pool",))
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class OrderDecided(Event):
     """Answers check `check_number` of the order, or tells what followed from it later.
 
