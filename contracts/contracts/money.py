@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from iso4217 import Currency as IsoCurrency
@@ -123,7 +123,10 @@ class Exact:
     sign: Literal["", "-?"]
 
     def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
-        models = {places: self._model(source, places) for places in set(_DECIMALS.values())}
+        models = {
+            places: handler.generate_schema(_variant(source, self.sign, places))  # type: ignore[arg-type]  # a class is hashable
+            for places in set(_DECIMALS.values())
+        }
         by_currency = core_schema.tagged_union_schema(
             {currency: models[places] for currency, places in _DECIMALS.items()},
             discriminator="currency",
@@ -137,15 +140,27 @@ class Exact:
     ) -> JsonSchemaValue:
         return handler(schema["steps"][-1])
 
-    def _model(self, model: type[Any], places: int) -> CoreSchema:
-        fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
-        amount = core_schema.str_schema(pattern=rf"^{self.sign}(0|[1-9][0-9]{{0,13}}){fraction}$")
-        fields = [
-            core_schema.dataclass_field("amount", amount),
-            core_schema.dataclass_field("currency", core_schema.str_schema()),
-        ]
-        arguments = core_schema.dataclass_args_schema(model.__name__, fields)
-        return core_schema.dataclass_schema(model, arguments, ["amount", "currency"], slots=True, frozen=True)
+
+@cache
+def _variant(model: type[Any], sign: str, places: int) -> type[Any]:
+    """A type that validates as `model` of so many decimals; pydantic builds it once per event, not per currency."""
+    fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
+    amount = core_schema.str_schema(pattern=rf"^{sign}(0|[1-9][0-9]{{0,13}}){fraction}$")
+    fields = [
+        core_schema.dataclass_field("amount", amount),
+        core_schema.dataclass_field("currency", core_schema.str_schema()),
+    ]
+    schema = core_schema.dataclass_schema(
+        model,
+        core_schema.dataclass_args_schema(model.__name__, fields),
+        ["amount", "currency"],
+        ref=f"{model.__name__}.{places}",
+        slots=True,
+        frozen=True,
+    )
+    return type(
+        f"{model.__name__}{places}", (), {"__get_pydantic_core_schema__": classmethod(lambda *_: schema)}
+    )
 
 
 Amount = Annotated[Money, Exact(sign="")]

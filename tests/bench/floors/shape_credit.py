@@ -1,6 +1,4 @@
-"""Floor `shape` of the credit stage: the rows that it writes and the records that it produces, with no logic.
-
-Arguments: servers, DSN, input topic, output topic, group, batch size, records to process."""
+"""Floor `shape` of the credit stage: the rows that it writes and the records that it produces, with no logic."""
 
 import asyncio
 import sys

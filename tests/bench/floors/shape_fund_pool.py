@@ -1,6 +1,4 @@
-"""Floor `shape` of the fund-pool stage: the rows that it writes and the records that it produces, with no logic.
-
-Arguments: servers, DSN, input topic, output topic, group, batch size, records to process."""
+"""Floor `shape` of the fund-pool stage: the rows that it writes and the records that it produces, with no logic."""
 
 import asyncio
 import sys
@@ -24,9 +22,10 @@ o as (insert into order_state (source, order_id, account, status, check_number, 
 d as (insert into decision (source, order_id, check_number, decided_at, account, outcome, entry_number, body)
     select 'bench', id, 1, now(), account, 'accepted', 1, substr(body, 1, 1327) from n),
 e as (insert into journal_entry (account, entry_number, posted_at, effective_date, document_type, document_source,
-        document_id, document_number)
-    select account, $4::bigint + row_number() over (), now(), current_date, 'order-payment', 'bench', id, 1 from n),
-a as (update account a set last_posted_at = now(), last_entry_number = 1 + last_entry_number from t where account = id),
+        document_id, document_number, hash)
+    select account, $4::bigint + row_number() over (), now(), current_date, 'paid', '', id, 1, sha256(body) from n),
+a as (update account a set last_posted_at = now(), chain_head = sha256(''), last_entry_number = 9 from t
+    where account = t.id),
 f as (update fund_account set balance = balance - 9 * orders from t where account = t.id and account_type = 'cash')
 insert into posting (account, account_type, currency, bucket, entry_number, posted_at, amount, after)
 select account, kind, 'CNY', bucket, $4::bigint + row_number() over (), now(), 1000, 1000
@@ -45,14 +44,14 @@ async def main(servers: str, dsn: str, source: str, target: str, group: str, bat
                                 auto_offset_reset="earliest")
     producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True, max_batch_size=512 * 1024)
     async with consumer, producer:
+        told = (target, 1327), ("entry-posted", 503), ("balance-changed", 421)
         done, partitions = 0, len(await producer.partitions_for(target))
         while done < int(total):
             fetched = await consumer.getmany(timeout_ms=500, max_records=int(batch))
             if records := [record for part in fetched.values() for record in part]:
                 ids = [f"{group}-{r.partition}-{r.offset}" for r in records]
                 stage = ids, [r.key.decode() for r in records], [r.value for r in records], time.time_ns() // 1_000
-                messages = [(target, r.key, r.value[:1327]) for r in records]
-                messages += [("balance-changed", r.key, r.value[:341]) for r in records]
+                messages = [(topic, r.key, r.value[:size]) for topic, size in told for r in records]
                 nexts = {part.partition: items[-1].offset + 1 for part, items in fetched.items() if items}
                 async with connection.transaction():
                     await connection.execute(INBOX, ids, [r.value[:16] for r in records])
