@@ -110,7 +110,7 @@ class Consumer:
         self.kafka = kafka
         self.committed = committed
         self.stopping = stopping or asyncio.Event()
-        self.busy = False
+        self._in_hand = 0
         self.positions: dict[TopicPartition, int] = {}
         self.blocked: set[TopicPartition] = set()
         self._sought: dict[TopicPartition, tuple[int, int]] = {}
@@ -139,9 +139,13 @@ class Consumer:
             self._reached.pop(partition, None)
             self.blocked.discard(partition)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is being applied."""
+        return self._in_hand > 0
+
     async def decode(self, records: Sequence[RawRecord]) -> list[Incoming]:
         """Reads records, a few at a time, so that a batch in hand goes on as soon as the database answers it."""
-        self.busy = True
         incoming: list[Incoming] = []
         for record in records:
             if incoming and len(incoming) % DECODED_AT_ONCE_MAX == 0:
@@ -149,12 +153,17 @@ class Consumer:
             incoming.append(self._decode(record))
         return incoming
 
+    async def apply(self, incoming: Sequence[Incoming]) -> None:
+        """Applies decoded records as `consume` does; leaves them when the process stops."""
+        if not self.stopping.is_set():
+            await self.consume([item.raw for item in incoming], incoming)
+
     async def consume(self, records: Sequence[RawRecord], decoded: Sequence[Incoming] | None = None) -> None:
         """Applies a batch, however long the database is away; returns unapplied only when the process stops.
 
         `decoded` is what `decode` made of the records, where that was done ahead.
         """
-        self.busy = True
+        self._in_hand += 1
         try:
             incoming = await self.decode(records) if decoded is None else decoded
             await self._until_it_passes(self._process_or_isolate, incoming)
@@ -165,7 +174,7 @@ class Consumer:
             self.stopping.set()
             stop_process()
         finally:
-            self.busy = False
+            self._in_hand -= 1
 
     async def _until_it_passes(self, step: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         attempt = 0

@@ -20,6 +20,7 @@ from chassis.consumer import Consumer
 from chassis.database import Database
 from chassis.errors import is_transient
 from chassis.faults import Fault
+from chassis.lanes import LANES, Lane, lane_of
 
 SESSION_TIMEOUT_MS: Final = 6_000
 HEARTBEAT_INTERVAL_MS: Final = 500
@@ -78,7 +79,7 @@ class Subscriber:
         self.progress_at = time()
         self._started = False
         self._consumer: Consumer | None = None
-        self._applying: asyncio.Task[None] | None = None
+        self._lanes: list[Lane] = []
         self._committing: asyncio.Task[None] | None = None
         self._to_commit: dict[TopicPartition, int] = {}
         self._broker = KafkaBroker(
@@ -122,17 +123,13 @@ class Subscriber:
         )
 
     async def _receive(self, records: Any) -> None:
-        """Decodes a batch while the one before it is applied, which waits for the database half of its time."""
+        """Decodes a batch and hands it to the lanes, which apply those before it meanwhile."""
         assert self._consumer is not None
         decoded = await self._consumer.decode(records)
-        await self._batch_applied()
-        if not self._consumer.stopping.is_set():
-            self._applying = asyncio.create_task(self._consumer.consume(records, decoded), name="apply")
-
-    async def _batch_applied(self, seconds_max: float | None = None) -> None:
-        """Waits for the batch that is being applied, if there is one."""
-        if self._applying is not None:
-            await asyncio.wait({self._applying}, timeout=seconds_max)
+        for number, lane in enumerate(self._lanes):
+            share = [incoming for incoming in decoded if lane_of(incoming) == number]
+            if share:
+                await lane.put(share)
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
         if self._consumer is not None:
@@ -146,6 +143,7 @@ class Subscriber:
     async def start(self, consumer: Consumer) -> None:
         """Waits for the broker and the topics, then consumes."""
         self._consumer = consumer
+        self._lanes = [Lane(consumer.apply) for _ in range(LANES)]
         await self._until_up(self._check_topics)
         await self._until_up(self._broker.start)
         self._started = True
@@ -177,9 +175,7 @@ class Subscriber:
 
     async def stop(self) -> None:
         """Finishes the batch in hand and leaves the group."""
-        await self._batch_applied(BATCH_END_SECONDS_MAX)
-        if self._applying is not None:
-            self._applying.cancel()
+        await asyncio.gather(*(lane.stop(BATCH_END_SECONDS_MAX) for lane in self._lanes))
         if self._committing is not None:
             await asyncio.wait({self._committing}, timeout=COMMIT_SECONDS_MAX)
             self._committing.cancel()
