@@ -11,6 +11,7 @@ from contracts.credit_checked import CreditChecked
 from contracts.credit_limit_answered import CreditLimitAnswered
 from contracts.credit_limit_changed import CreditLimitChanged
 from contracts.credit_limit_proposed import CreditLimitProposed
+from contracts.document_checked import DocumentChecked
 from contracts.document_posted import DocumentPosted
 from contracts.entry_posted import EntryPosted
 from contracts.event import EXTERNAL, REGISTRY, Contract, Event, event, latest
@@ -55,6 +56,7 @@ __all__ = [
     "CreditLimitAnswered",
     "CreditLimitChanged",
     "CreditLimitProposed",
+    "DocumentChecked",
     "DocumentPosted",
     "EntryPosted",
     "Event",

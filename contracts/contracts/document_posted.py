@@ -8,7 +8,7 @@ from pydantic import Field
 from contracts.event import EXTERNAL, Event, event
 from contracts.money import Amount
 from contracts.numbers import Revision
-from contracts.order import LINES_MAX
+from contracts.order import LINES_MAX, Stance
 from contracts.text import Code, CurrencyCode, Id, PositiveDecimal, Text
 from contracts.times import CalendarDate, Moment
 
@@ -113,7 +113,7 @@ class DocumentPosted(Event):
     document_id: Id
     document_revision: Revision
     operation: DocumentOperation
-    stance: Literal["request", "fact"] = "fact"
+    stance: Stance = "fact"
     """A request asks (may it?) and is answered; a fact tells that it has happened."""
     party: Id
     """The customer account, or the reporting entity of payment requests and payments; also the Kafka key."""

@@ -3,9 +3,13 @@
 from hashlib import blake2b
 from typing import Final, cast
 
+from contracts.document_posted import DocumentPosted
 from contracts.master_data_changed import MasterDataChanged
 from contracts.order_cancelled import OrderCancelled
+from contracts.order_changed import OrderChanged
 from contracts.order_decided import OrderDecided
+from contracts.order_returned import OrderReturned
+from contracts.order_status_changed import OrderStatusChanged
 from contracts.order_submitted import OrderSubmitted
 
 from chassis import Batch, Record, TimerBatch
@@ -13,18 +17,24 @@ from credit.domain.arrivals import (
     Arrival,
     Cancellation,
     Expiry,
+    Lapse,
     Origin,
+    Posting,
     Settlement,
-    Submission,
     WaitKind,
 )
+from credit.domain.desk import Desk
+from credit.domain.documents import DocumentFault, DocumentKey, NotOfCredit, document_of
 from credit.domain.masterdata import MasterRecord, Table, Version
 from credit.publishing import publish
 from credit.repository import gate as gates
 from credit.repository import masterdata, saving
+from credit.repository.bodies import in_turn
 from credit.settings import periods
 
-OrderEvent = OrderSubmitted | OrderCancelled | OrderDecided
+OrderEvent = (
+    OrderSubmitted | OrderChanged | OrderReturned | OrderStatusChanged | OrderCancelled | OrderDecided
+)
 
 DIGEST_BYTES: Final = 16
 TABLES: Final[tuple[Table, ...]] = ("organisation", "customer")
@@ -40,7 +50,7 @@ async def apply_orders(batch: Batch[OrderEvent]) -> None:
         if effect.refusal is not None:
             batch.dead_letter(record, effect.refusal.reason, effect.refusal.detail)
         publish(batch, effect, record)
-    await saving.save(batch.connection, gate.changes, batch.now)
+    await saving.save(batch.connection, gate, batch.now)
 
 
 async def end_waits(batch: TimerBatch) -> None:
@@ -49,7 +59,7 @@ async def end_waits(batch: TimerBatch) -> None:
     gate = await gates.locked_gate(batch.connection, arrivals, batch.now, periods())
     for timer, arrival in zip(batch, arrivals, strict=True):
         publish(batch, gate.apply(arrival), timer)
-    await saving.save(batch.connection, gate.changes, batch.now)
+    await saving.save(batch.connection, gate, batch.now)
 
 
 async def take_master_data(batch: Batch[MasterDataChanged]) -> None:
@@ -76,8 +86,55 @@ async def take_master_data(batch: Batch[MasterDataChanged]) -> None:
         await masterdata.save(batch.connection, table, [row for row in newest.values() if row.table == table])
 
 
+async def apply_documents(batch: Batch[DocumentPosted]) -> None:
+    """What an ERP asks and tells of its documents, in log order."""
+    postings: list[tuple[Record[DocumentPosted], Posting]] = []
+    for record in batch:
+        try:
+            postings.append((record, posting_of(record)))
+        except NotOfCredit:
+            continue
+        except DocumentFault as fault:
+            batch.dead_letter(record, fault.code, fault.text)
+    if not postings:
+        return
+    papers = [posting.document for _, posting in postings]
+    gate = await gates.locked_desk(batch.connection, papers, batch.now, periods())
+    assert isinstance(gate.desk, Desk)
+    for record, posting in postings:
+        effect = gate.desk.post(posting)
+        if effect.refusal is not None:
+            batch.dead_letter(record, effect.refusal.reason, effect.refusal.detail)
+        publish(batch, effect, record)
+    await saving.save(batch.connection, gate, batch.now)
+
+
+async def end_grants(batch: TimerBatch) -> None:
+    """Granted requests that no fact confirmed in time."""
+    lapses = [lapse_of(timer.key) for timer in batch]
+    gate = await gates.locked_desk_of(batch.connection, {lapse.key for lapse in lapses}, batch.now, periods())
+    assert isinstance(gate.desk, Desk)
+    for timer, lapse in zip(batch, lapses, strict=True):
+        publish(batch, gate.desk.lapse(lapse), timer)
+    await saving.save(batch.connection, gate, batch.now)
+
+
+def posting_of(record: Record[DocumentPosted]) -> Posting:
+    """What a document's event is to the gate."""
+    event = record.event
+    body = event.to_json()
+    digest = blake2b(body, digest_size=DIGEST_BYTES).digest()
+    return Posting(document_of(event), event.operation, event.stance, event.party, record.id, digest, body)
+
+
+def lapse_of(timer_key: str) -> Lapse:
+    """The grant that a timer ends."""
+    document_type, source, document_id, revision = timer_key.split(" ")
+    return Lapse(DocumentKey(document_type, source, document_id), int(revision))
+
+
 def is_sequel(event: OrderEvent) -> bool:
-    """Whether fund-pool tells what came of a check later, such as an expired hold: no exposure follows from it."""
+    """Whether fund-pool tells what came of a decision later; that moves money only."""
     return isinstance(event, OrderDecided) and event.sequel is not None
 
 
@@ -87,8 +144,8 @@ def arrival_of(record: Record[OrderEvent]) -> Arrival:
     if isinstance(event, OrderDecided):
         return Settlement((event.source, event.order_id), event.check_number, event.outcome, record.id)
     origin = Origin(record.source, record.id, record.type, record.hash, body_of(record))
-    if isinstance(event, OrderSubmitted):
-        return Submission(event, origin)
+    if not isinstance(event, OrderCancelled):
+        return in_turn(origin, event)
     key = (event.source, event.order_id)
     return Cancellation(key, event.order_revision, event.paying_account, event.reason, origin)
 

@@ -36,7 +36,8 @@ CHECKS: Final = (
     ),
     Check(
         "used-equals-live-orders",
-        "What a profile has used is, over its orders, the largest of the settled and the undecided checks.",
+        "What a profile has used is, over its orders, the largest of the settled and the undecided checks, and what "
+        "documents occupy.",
         """
         select p.profile_id, p.used_minor, p.settled_minor, o.occupied_minor, o.settled_minor as settled_found
         from credit_profile p
@@ -46,7 +47,11 @@ CHECKS: Final = (
                          coalesce(max(amount_minor) filter (where settled), 0) as settled_minor
                   from occupancy group by profile_id, source, order_id) each_order
             group by profile_id) o using (profile_id)
-        where p.used_minor <> coalesce(o.occupied_minor, 0) or p.settled_minor <> coalesce(o.settled_minor, 0)
+        left join (
+            select profile_id, sum(amount_minor) as documents_minor
+            from document_occupancy group by profile_id) d using (profile_id)
+        where p.used_minor <> coalesce(o.occupied_minor, 0) + coalesce(d.documents_minor, 0)
+           or p.settled_minor <> coalesce(o.settled_minor, 0) + coalesce(d.documents_minor, 0)
         """,
     ),
     Check(
@@ -60,12 +65,21 @@ CHECKS: Final = (
         """,
     ),
     Check(
+        "no-stage-is-negative",
+        "No document occupies less than nothing, but for the customer's credit and what a custom document takes.",
+        """
+        select * from document_occupancy
+        where amount_minor < 0 and stage not in ('customer-credit', 'custom')
+        """,
+    ),
+    Check(
         "above-limit-only-by-permit",
-        "No check raised what is used above the limit but by a recorded warning or special approval.",
+        "No check raised what is used above the limit but by a recorded warning, special approval or fact.",
         """
         select profile_id, entry_number, source, order_id, used_after_minor, limit_minor, permit
         from occupancy_entry
-        where change_minor > 0 and used_after_minor > limit_minor and permit not in ('warned', 'waived')
+        where change_minor > 0 and used_after_minor > limit_minor
+          and permit not in ('warned', 'waived', 'fact', 'recalculated')
         """,
     ),
     Check(
@@ -99,7 +113,7 @@ CHECKS: Final = (
         select source, order_id, s.status, s.open_check, o.check_number, o.settled, o.amount_minor
         from occupancy o left join sales_order s using (source, order_id)
         where s.status is null
-           or s.status not in ('undecided', 'accepted')
+           or s.status not in ('undecided', 'accepted', 'closed')
            or (not o.settled and s.open_check is distinct from o.check_number)
         """,
     ),
@@ -146,7 +160,9 @@ CHECKS: Final = (
         select source, order_id, d.check_number, d.outcome, c.outcome as check_outcome, c.operation
         from check_decision d left join credit_check c using (source, order_id, check_number)
         where c.source is null
-           or d.outcome = 'accepted' and not (c.operation = 'submit' and c.outcome in ('approved', 'warned'))
+           or d.outcome in ('accepted', 'changed', 'audited', 'reopened')
+              and not (c.operation in ('submit', 'change', 'audit', 'reopen', 'un-terminate')
+                       and c.outcome in ('approved', 'warned', 'not-checked-yet'))
         """,
     ),
     Check(

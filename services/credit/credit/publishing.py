@@ -1,15 +1,21 @@
 """What the gate decided, as events and timers."""
 
-from typing import Final
+from typing import Final, cast
 
 from chassis.work import CausedBy
 from contracts.credit_checked import CreditChecked
+from contracts.document_checked import DocumentChecked
+from contracts.document_posted import DocumentType
 
 from chassis import UnitOfWork
-from credit.domain.arrivals import Answer, Effect, OrderKey, WaitKind
+from credit.domain.arrivals import Answer, DocumentAnswer, Effect, OrderKey, WaitKind
+from credit.domain.documents import DocumentKey
 
 WAIT: Final = "order-wait"
 """One kind of timer for all waits of orders, so that one transaction takes all its locks at once, sorted."""
+
+GRANT: Final = "document-grant"
+"""Ends a granted request that no fact has confirmed."""
 
 
 def publish(work: UnitOfWork, effect: Effect, cause: CausedBy) -> None:
@@ -21,6 +27,37 @@ def publish(work: UnitOfWork, effect: Effect, cause: CausedBy) -> None:
         work.set_timer(WAIT, wait_key(wait.kind, wait.key, wait.number), wait.due_at, cause)
     for kind, key, number in effect.ended:
         work.cancel_timer(WAIT, wait_key(kind, key, number))
+    for told in effect.documents:
+        work.emit(document_checked(told, work), cause)
+        work.count("document-check", told.outcome)
+    for document, revision, due_at in effect.granted:
+        work.set_timer(GRANT, grant_key(document, revision), due_at, cause)
+    for document, revision in effect.confirmed:
+        work.cancel_timer(GRANT, grant_key(document, revision))
+
+
+def document_checked(told: DocumentAnswer, work: UnitOfWork) -> DocumentChecked:
+    """The answer to an ERP's request."""
+    posting = told.posting
+    key = posting.document.key
+    return DocumentChecked(
+        source=key.source,
+        document_type=cast(DocumentType, key.document_type),
+        document_id=key.document_id,
+        document_revision=posting.document.revision,
+        operation=posting.operation,
+        stance=posting.stance,
+        party=posting.party,
+        outcome=told.outcome,
+        reasons=told.reasons,
+        metrics=told.metrics,
+        checked_at=work.now,
+    )
+
+
+def grant_key(key: DocumentKey, revision: int) -> str:
+    """The timer of a granted request; ids hold no space."""
+    return f"{key.document_type} {key.source} {key.document_id} {revision}"
 
 
 def checked(answer: Answer, work: UnitOfWork) -> CreditChecked:
@@ -37,6 +74,8 @@ def checked(answer: Answer, work: UnitOfWork) -> CreditChecked:
         reasons=answer.reasons,
         metrics=answer.metrics,
         order=answer.order,
+        stance=answer.stance,
+        returned=answer.returned,
         checked_at=work.now,
     )
 

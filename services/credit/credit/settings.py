@@ -20,6 +20,9 @@ class Settings(ChassisSettings):
         default=24, ge=1, le=720, description="a whole number of hours from 1 to 720"
     )
     pending_days_max: int = Field(default=7, ge=1, le=365, description="a whole number of days from 1 to 365")
+    unconfirmed_hours_max: int = Field(
+        default=24, ge=1, le=720, description="a whole number of hours from 1 to 720"
+    )
 
 
 @cache
@@ -27,5 +30,7 @@ def periods() -> Periods:
     """How long things wait at the gate, as the environment of this process says."""
     settings = read(Settings)
     return Periods(
-        parked=timedelta(hours=settings.parked_hours_max), pending=timedelta(days=settings.pending_days_max)
+        parked=timedelta(hours=settings.parked_hours_max),
+        pending=timedelta(days=settings.pending_days_max),
+        unconfirmed=timedelta(hours=settings.unconfirmed_hours_max),
     )

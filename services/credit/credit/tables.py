@@ -4,16 +4,18 @@ An order's rows lead with (source, order id) and not with its paying account: a 
 order, and a submission its earlier self, also when they name another account.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     Table,
     Text,
     Uuid,
@@ -59,7 +61,7 @@ def _limits() -> list[Column[object]]:
         columns += [
             Column(f"{metric}_minor", BigInteger),
             Column(f"{metric}_unlimited", Boolean, nullable=False),
-            Column(f"{metric}_enforcement", Text, nullable=False),
+            Column(f"{metric}_enforcement", Text),
         ]
     return columns
 
@@ -79,6 +81,10 @@ credit_profile: Final = Table(
     Column("settled_minor", BigInteger, nullable=False),
     Column("entries", BigInteger, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("check_rule", Text),
+    Column("terms", LargeBinary),
+    Column("grade", Text),
+    Column("frozen", Boolean, nullable=False),
 )
 
 credit_profile_version: Final = Table(
@@ -90,6 +96,9 @@ credit_profile_version: Final = Table(
     Column("reason", Text, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("check_rule", Text),
+    Column("terms", LargeBinary),
+    Column("grade", Text),
 )
 
 sales_order: Final = Table(
@@ -105,6 +114,10 @@ sales_order: Final = Table(
     Column("checks", BigInteger, nullable=False),
     Column("open_check", BigInteger),
     Column("order_check", BigInteger),
+    Column("documents", Boolean, nullable=False),
+    Column("is_audited", Boolean, nullable=False),
+    Column("standing", Text, nullable=False),
+    Column("open_operation", Text, nullable=False),
 )
 
 parked_revision: Final = Table(
@@ -120,6 +133,7 @@ parked_revision: Final = Table(
     Column("body_version", Integer, nullable=False),
     Column("parked_at", DateTime(timezone=True), nullable=False),
     Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("event_name", Text, nullable=False),
 )
 
 credit_check: Final = Table(
@@ -176,6 +190,7 @@ occupancy_entry: Final = Table(
     Column("used_after_minor", BigInteger, nullable=False),
     Column("permit", Text, nullable=False),
     Column("limit_minor", BigInteger),
+    Column("document_type", Text, nullable=False),
 )
 
 pending_order: Final = Table(
@@ -196,4 +211,133 @@ pending_order: Final = Table(
     Column("reason", Text),
     Column("ended_at", DateTime(timezone=True)),
     Column("result_check", BigInteger),
+)
+
+
+def _key(prefix: str = "") -> list[Column[Any]]:
+    """What a document is known by."""
+    return [
+        Column(f"{prefix}document_type", Text, primary_key=True),
+        Column(f"{prefix}source", Text, primary_key=True),
+        Column(f"{prefix}document_id", Text, primary_key=True),
+    ]
+
+
+def _who() -> list[Column[Any]]:
+    return [
+        Column("changed_by", Text, nullable=False),
+        Column("changed_at", DateTime(timezone=True), nullable=False),
+    ]
+
+
+parameter: Final = Table(
+    "parameter",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("version", Integer, nullable=False),
+    *_who(),
+)
+
+check_rule: Final = Table(
+    "check_rule",
+    metadata,
+    Column("rule_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("version", Integer, nullable=False),
+    *_who(),
+)
+
+check_rule_version: Final = Table(
+    "check_rule_version",
+    metadata,
+    Column("rule_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    *_who(),
+)
+
+exchange_rate: Final = Table(
+    "exchange_rate",
+    metadata,
+    Column("currency_from", Text, primary_key=True),
+    Column("currency_to", Text, primary_key=True),
+    Column("rate_date", Date, primary_key=True),
+    Column("rate", Numeric(24, 12), nullable=False),
+    *_who(),
+)
+
+document: Final = Table(
+    "document",
+    metadata,
+    *_key(),
+    Column("customer", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("confirmed", Boolean, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("previous_body", LargeBinary),
+    Column("due_at", DateTime(timezone=True)),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+)
+
+document_edge: Final = Table(
+    "document_edge",
+    metadata,
+    *_key(),
+    Column("to_type", Text, primary_key=True),
+    Column("to_source", Text, primary_key=True),
+    Column("to_id", Text, primary_key=True),
+)
+
+document_occupancy: Final = Table(
+    "document_occupancy",
+    metadata,
+    *_key(),
+    Column("profile_id", Uuid(as_uuid=False), primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("due_date", Date),
+)
+
+document_rate: Final = Table(
+    "document_rate",
+    metadata,
+    *_key(),
+    Column("profile_id", Uuid(as_uuid=False), primary_key=True),
+    Column("rate", Text, nullable=False),
+)
+
+document_check: Final = Table(
+    "document_check",
+    metadata,
+    *_key(),
+    Column("number", BigInteger, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("stance", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("is_exception", Boolean, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("findings", LargeBinary, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("checked_at", DateTime(timezone=True), nullable=False),
+)
+
+profile_freeze: Final = Table(
+    "profile_freeze",
+    metadata,
+    Column("profile_id", Uuid(as_uuid=False), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("frozen_at", DateTime(timezone=True), nullable=False),
+    Column("frozen_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("unfrozen_at", DateTime(timezone=True)),
+    Column("unfrozen_by", Text),
+    Column("unfreeze_reason", Text),
 )

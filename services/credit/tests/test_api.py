@@ -116,7 +116,7 @@ async def test_a_profile_keeps_its_limit_and_its_history(bench: Any, make: Any) 
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"credit_limit": {"limit": None, "enforcement": "freeze"}}, "credit_limit.enforcement"),
+        ({"credit_limit": {"limit": None, "enforcement": "explode"}}, "credit_limit.enforcement"),
         ({"credit_limit": {"limit": {"amount": "-1.00", "currency": "CNY"}}}, "credit_limit.limit"),
         ({"credit_limit": {"limit": {"amount": "1.001", "currency": "CNY"}}}, "credit_limit.limit"),
         ({"credit_limit": {"limit": {"amount": "1.00", "currency": "USD"}}}, "credit_limit.limit.currency"),

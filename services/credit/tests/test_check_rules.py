@@ -156,7 +156,6 @@ def test_an_unmanaged_customer_is_neither_checked_nor_occupied(make: Any) -> Non
         (None, "unknown-customer"),
         ({"active": False}, "inactive-customer"),
         ({"has_profile": False}, "no-profile"),
-        ({"has_profile": True}, "no-exchange-rate"),
     ],
 )
 def test_a_customer_who_cannot_be_checked_is_declined_with_the_reason(

@@ -327,7 +327,7 @@ async def test_a_submission_and_its_cancellation_in_two_open_transactions_end_ca
                 await waits.wait()
                 await _until_somebody_waits(bench)
             gate.apply(arrival)
-            await saving.save(connection, gate.changes, make.now)
+            await saving.save(connection, gate, make.now)
 
     await asyncio.gather(decide(arrivals[0], leads=True), decide(arrivals[1], leads=False))
     [order] = await bench.rows("select status, checks from sales_order")

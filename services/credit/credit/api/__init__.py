@@ -12,8 +12,11 @@ from credit.api import (
     profile_files,
     profiles,
     queries,
+    recalculation,
+    rules,
     score_sheets,
     scoring,
+    terms,
 )
 
 ROUTERS: Final = (
@@ -28,4 +31,7 @@ ROUTERS: Final = (
     alerts.router,
     queries.router,
     profile_files.router,
+    rules.router,
+    terms.router,
+    recalculation.router,
 )

@@ -95,7 +95,7 @@ async def _judge(work: UnitOfWork, judgement: Judgement) -> PendingOrderDetail:
         ) from None
     except ApprovalRefused as error:
         raise _refused(error) from None
-    await saving.save(work.connection, gate.changes, work.now)
+    await saving.save(work.connection, gate, work.now)
     return await _detail(work.connection, judgement.key)
 
 

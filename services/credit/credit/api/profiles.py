@@ -42,9 +42,10 @@ class MetricSetting(Body):
     """One metric: its limit and what happens when an order fails it."""
 
     limit: WireLimit
-    enforcement: Enforcement = Field(
+    enforcement: Enforcement | None = Field(
         default="reject",
-        description="warn: passes with a warning; special-approval: waits; reject: declined.",
+        description="warn: passes with a warning; special-approval: waits; reject: declined; freeze: declined, and "
+        "what adds is declined until somebody unfreezes; null: as the check rule says.",
     )
 
 
@@ -302,7 +303,7 @@ def _limit(limit: Money | Literal["unlimited"] | None, currency: str, field: str
     return limit.minor
 
 
-def _setting(limit: Limit, enforcement: Enforcement, currency: str) -> MetricSetting:
+def _setting(limit: Limit, enforcement: Enforcement | None, currency: str) -> MetricSetting:
     return MetricSetting.model_construct(limit=wire_limit(limit, currency), enforcement=enforcement)
 
 

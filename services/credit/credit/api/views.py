@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from contracts.credit_checked import MetricResult
+from contracts.credit_checked import CreditOperation, CreditOutcome, MetricResult
 from contracts.money import Money
 from contracts.order import Reason
 from pydantic import BaseModel, Field
@@ -43,8 +43,8 @@ class Check(BaseModel):
 
     check_number: int
     order_revision: int
-    operation: Literal["submit", "cancel"]
-    outcome: Literal["approved", "warned", "declined", "pending-approval"]
+    operation: CreditOperation
+    outcome: CreditOutcome
     reasons: list[Reason]
     metrics: list[MetricResult]
     person: str | None = Field(description="Who approved or rejected, where a person did.")

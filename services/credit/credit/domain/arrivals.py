@@ -6,8 +6,11 @@ from typing import Literal
 
 from contracts.codec import decode
 from contracts.credit_checked import CreditOperation, CreditOutcome, MetricResult
-from contracts.order import Order, Reason
+from contracts.document_posted import DocumentOperation
+from contracts.order import Order, Reason, ReturnDocument, Stance
 from contracts.order_decided import OrderOutcome
+
+from credit.domain.documents import OPERATION_RANK, Document, DocumentKey
 
 OrderKey = tuple[str, str]
 """Source and order id."""
@@ -63,6 +66,22 @@ class Cancellation:
 
 
 @dataclass(slots=True)
+class Alteration:
+    """What an order system asks or tells of an order that was handed in before."""
+
+    key: OrderKey
+    revision: int
+    operation: CreditOperation
+    stance: Stance
+    paying_account: str
+    origin: Origin
+    order: Order | None = None
+    """The whole order as it is to be, of a change."""
+    returned: ReturnDocument | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
 class Settlement:
     """fund-pool's answer to one check."""
 
@@ -91,7 +110,35 @@ class Judgement:
     reason: str
 
 
-Arrival = Submission | Cancellation | Settlement | Expiry | Judgement
+Arrival = Submission | Alteration | Cancellation | Settlement | Expiry | Judgement
+InTurn = Submission | Alteration
+"""What is answered in the turn of its revision."""
+
+
+@dataclass(slots=True)
+class Posting:
+    """A document as an ERP asks or tells of it; `document` is how it stands after the operation."""
+
+    document: Document
+    operation: DocumentOperation
+    stance: Stance
+    party: str
+    event_id: str
+    digest: bytes
+    body: bytes
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Which of two postings of a document is the later one, whenever they came."""
+        return self.document.revision, OPERATION_RANK[self.operation]
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """The time is over in which a granted request had to be confirmed by its fact."""
+
+    key: DocumentKey
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +166,8 @@ class Answer:
     order: Order | None
     origin: Origin | None
     person: str | None = None
+    stance: Stance | None = None
+    returned: ReturnDocument | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +179,22 @@ class Refusal:
 
 
 @dataclass(slots=True)
+class DocumentAnswer:
+    """What an ERP is told of a document that it asked about."""
+
+    posting: Posting
+    outcome: Literal["approved", "warned", "declined", "lapsed"]
+    reasons: list[Reason]
+    metrics: list[MetricResult]
+
+
+@dataclass(slots=True)
 class Effect:
     """What one arrival led to."""
+
+    documents: list[DocumentAnswer] = field(default_factory=list)
+    granted: list[tuple[DocumentKey, int, datetime]] = field(default_factory=list)
+    confirmed: list[tuple[DocumentKey, int]] = field(default_factory=list)
 
     answers: list[Answer] = field(default_factory=list)
     refusal: Refusal | None = None

@@ -1,11 +1,14 @@
 """What a transaction at the gate leaves to be written."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from contracts.order import Order
+from contracts.credit_checked import MetricResult
+from contracts.order import Order, Reason
 
-from credit.domain.arrivals import Answer, OrderKey, Settlement, Submission
+from credit.domain.arrivals import Answer, InTurn, OrderKey, Settlement
+from credit.domain.book import DocumentState, Place
+from credit.domain.documents import DocumentKey
 from credit.domain.order_state import OrderState
 from credit.domain.profiles import Entry, Profile
 
@@ -16,13 +19,14 @@ class Periods:
 
     parked: timedelta
     pending: timedelta
+    unconfirmed: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Parked:
     """A revision that waits for what goes before it."""
 
-    submission: Submission
+    submission: InTurn
     due_at: datetime
 
 
@@ -47,6 +51,31 @@ class HoldEnd:
     result_check: int
 
 
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A profile that a failed metric freezes."""
+
+    profile_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCheck:
+    """What was found of one operation on a document; an exception is a fact that broke something."""
+
+    key: DocumentKey
+    number: int
+    revision: int
+    operation: str
+    stance: str
+    outcome: str
+    is_exception: bool
+    customer: str
+    reasons: list[Reason]
+    metrics: list[MetricResult]
+    event_id: str
+
+
 @dataclass(slots=True)
 class Changes:
     """What is to be written: appended rows only; orders, profiles and occupancy are compared by the repository."""
@@ -60,3 +89,8 @@ class Changes:
     hold_ends: list[HoldEnd] = field(default_factory=list)
     orders: dict[OrderKey, OrderState] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
+    documents: dict[DocumentKey, DocumentState] = field(default_factory=dict)
+    places: dict[Place, int] = field(default_factory=dict)
+    due: dict[DocumentKey, date] = field(default_factory=dict)
+    document_checks: list[DocumentCheck] = field(default_factory=list)
+    freezes: list[Freeze] = field(default_factory=list)

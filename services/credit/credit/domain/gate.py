@@ -4,19 +4,22 @@ The rules are those of the life of an order: revisions in turn, early ones parke
 for good, check numbers without a gap, and an occupancy that follows what fund-pool decides.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol, cast
 
+from contracts.credit_checked import CreditOperation
 from contracts.order import Order, Reason
 
 from credit.domain.arrivals import (
+    Alteration,
     Answer,
     Arrival,
     Cancellation,
     Effect,
     Expiry,
+    InTurn,
     Judgement,
     OrderKey,
     Origin,
@@ -25,16 +28,28 @@ from credit.domain.arrivals import (
     Submission,
     Wait,
 )
-from credit.domain.changes import Changes, Hold, HoldEnd, Parked, Periods
-from credit.domain.checks import NOTHING_HELD, Held, Permit, Verdict, check, declined
+from credit.domain.changes import Changes, Freeze, Hold, HoldEnd, Parked, Periods
+from credit.domain.checks import NOTHING_HELD, Held, Measure, Permit, Verdict, check, declined
 from credit.domain.customers import Customer
-from credit.domain.order_state import CheckFact, OrderState
-from credit.domain.profiles import CUSTOMER, Entry, Profile, ProfileKey
+from credit.domain.directory import Directory, Facts, rounded
+from credit.domain.order_state import SETTLED_BY, CheckFact, OrderState
+from credit.domain.profiles import Entry, Profile
 
 PARKED_MAX: Final = 64
 AHEAD_MAX: Final = 1000
 REASON_CHARACTERS_MAX: Final = 1500
 RELEASED: Final = Permit("released", None)
+CHECKED: Final = frozenset({"change", "audit", "reopen", "un-terminate"})
+"""The operations on an order that can raise what it occupies."""
+
+NEEDED: Final[dict[str, tuple[str, ...]]] = {
+    "change": ("accepted",),
+    "audit": ("accepted",),
+    "reopen": ("closed",),
+    "un-terminate": ("closed",),
+    "return": ("accepted", "closed"),
+}
+"""How an order has to stand for an operation; what only lowers applies to every order."""
 
 
 class CreditError(Exception):
@@ -59,6 +74,12 @@ class ApprovalRefused(CreditError):
         super().__init__(f"order {key[1]} of {key[0]} cannot be approved")
 
 
+class ChainDesk(Protocol):
+    """What keeps the documents of an order's chain in step with the order."""
+
+    def refold(self, order: OrderState, check_number: int) -> None: ...
+
+
 class Gate:
     """The orders, profiles and customers of one transaction, all under lock, and what is decided over them."""
 
@@ -69,6 +90,7 @@ class Gate:
         customers: Mapping[str, Customer],
         now: datetime,
         periods: Periods,
+        facts: Facts | None = None,
     ) -> None:
         self.orders = {order.key: order for order in orders}
         self.profiles = {profile.profile_id: profile for profile in profiles}
@@ -77,9 +99,12 @@ class Gate:
         self.periods = periods
         self.changes = Changes()
         self._effect = Effect()
-        self._profiles_of: dict[ProfileKey, list[Profile]] = defaultdict(list)
-        for profile in self.profiles.values():
-            self._profiles_of[profile.key].append(profile)
+        self._account: str | None = None
+        self.left: Callable[[Order, OrderState], dict[str, int]] | None = None
+        """What an order leaves in each profile that it hits, after what later documents took."""
+        self.desk: ChainDesk | None = None
+        """Where documents hang together with the orders of this transaction."""
+        self.directory = Directory(self.profiles.values(), customers, facts or Facts(), now)
 
     def apply(self, arrival: Arrival) -> Effect:
         """Applies one arrival.
@@ -88,8 +113,11 @@ class Gate:
         """
         self._effect = Effect()
         order = self.orders[arrival.key]
+        self._account = getattr(arrival, "paying_account", None)
         match arrival:
             case Submission():
+                self._submit(order, arrival)
+            case Alteration():
                 self._submit(order, arrival)
             case Cancellation():
                 self._cancel(order, arrival)
@@ -99,6 +127,8 @@ class Gate:
                 self._expire(order, arrival)
             case Judgement():
                 self._judge(order, arrival)
+        if self.desk is not None and order.has_documents:
+            self.desk.refold(order, max(order.checks, 1))
         return self._effect
 
     def preview(self, order: Order) -> Verdict:
@@ -106,20 +136,52 @@ class Gate:
         state = self.orders[order.source, order.order_id]
         return _refused_at_gate(state, order) or self.verdict(order, state)
 
-    def verdict(self, order: Order, state: OrderState, waivable: Held = NOTHING_HELD) -> Verdict:
+    def verdict(
+        self, order: Order, state: OrderState, waivable: Held = NOTHING_HELD, *, is_audit: bool = False
+    ) -> Verdict:
         """The check of an order as it is; nothing is occupied by asking."""
         customer = self.customers.get(order.customer)
-        profiles = self._profiles_of.get((CUSTOMER, order.customer, order.currency), ())
-        return check(order, customer, profiles, state.occupancy, waivable)
+        raw = self.directory.of_order(order)
+        if state.has_documents and self.left is not None:
+            return self._verdict_of_rest(order, customer, state, waivable, is_audit)
+        profiles = [self.profiles[profile_id] for profile_id in raw]
+        measure = self._measure(order, raw, profiles, is_audit)
+        no_profile = self.directory.facts.no_profile
+        return check(order, customer, profiles, state.occupancy, waivable, measure, no_profile)
 
-    def _submit(self, order: OrderState, submission: Submission) -> None:
+    def _verdict_of_rest(
+        self, order: Order, customer: Customer | None, state: OrderState, waivable: Held, is_audit: bool
+    ) -> Verdict:
+        """The check of an order of which later documents have taken a part: only the rest counts."""
+        assert self.left is not None
+        amounts = self.left(order, state)
+        profiles = [self.profiles[profile_id] for profile_id in amounts]
+        measure = Measure(self.directory.day(order.sales_organisation), amounts, is_audit=is_audit)
+        return check(
+            order, customer, profiles, state.occupancy, waivable, measure, self.directory.facts.no_profile
+        )
+
+    def _measure(self, order: Order, raw: dict[str, int], profiles: list[Profile], is_audit: bool) -> Measure:
+        """What an order amounts to in each profile, in the profile's own currency."""
+        day = self.directory.day(order.sales_organisation)
+        foreign = [profile for profile in profiles if profile.currency != order.currency]
+        missing = []
+        for profile in foreign:
+            rate = self.directory.rate(order.currency, profile)
+            if rate is None:
+                missing.append(profile)
+            else:
+                raw[profile.profile_id] = rounded(raw[profile.profile_id] * rate)
+        return Measure(day, raw, missing, is_audit=is_audit)
+
+    def _submit(self, order: OrderState, submission: InTurn) -> None:
         revision = submission.revision
         if self._came_before(order, revision, submission.origin):
             return
         if revision > order.last_revision + 1 and len(order.answered_ahead) >= AHEAD_MAX:
             self._refuse_flood(order, revision)
         elif order.takes(revision):
-            self._answer_submission(order, submission)
+            self._answer_in_turn(order, submission)
             self._answer_ready(order)
         elif len(order.parked) < PARKED_MAX:
             self._park(order, submission)
@@ -150,6 +212,68 @@ class Gate:
             f"{AHEAD_MAX} later ones are refused already, and so is {revision}",
         )
 
+    def _answer_in_turn(self, order: OrderState, arrival: InTurn) -> None:
+        if isinstance(arrival, Submission):
+            self._answer_submission(order, arrival)
+        else:
+            self._answer_alteration(order, arrival)
+
+    def _answer_alteration(self, order: OrderState, alteration: Alteration) -> None:
+        refused = _refused_alteration(order, alteration)
+        if refused is not None:
+            self._told(order, alteration, refused)
+        elif alteration.operation in CHECKED:
+            self._answer_checked(order, alteration)
+        else:
+            self._take_back(order, alteration)
+
+    def _answer_checked(self, order: OrderState, alteration: Alteration) -> None:
+        """A change, an audit or a reopening: what it adds is checked and occupies until fund-pool has decided."""
+        content = alteration.order or order.order
+        assert content is not None, "the order as it stands is loaded for what is checked again"
+        verdict = self.verdict(content, order, is_audit=alteration.operation != "change" or order.is_audited)
+        if not verdict.passes and alteration.stance == "fact":
+            verdict = _as_fact(verdict)
+        elif verdict.outcome == "pending-approval":
+            verdict = replace(verdict, outcome="declined")
+        answer = self._told(order, alteration, verdict, alteration.order)
+        self.freeze(verdict)
+        if not verdict.passes:
+            return
+        order.standing, order.open_operation = order.status, alteration.operation
+        order.status, order.open_check = "undecided", answer.check_number
+        order.contents[answer.check_number] = content
+        self._occupy(order, answer.check_number, verdict)
+
+    def _take_back(self, order: OrderState, alteration: Alteration) -> None:
+        """What only lowers applies at once."""
+        operation = alteration.operation
+        verdict = Verdict(
+            "approved", [Reason(code=operation, text=alteration.reason or f"The order: {operation}.")]
+        )
+        answer = self._told(order, alteration, verdict)
+        number = answer.check_number
+        if operation == "un-audit":
+            order.is_audited = False
+            self._move(order, number, order.occupancy.clear)
+        elif operation == "recall":
+            self._close(order, "cancelled", None, alteration.reason, number)
+            self._move(order, number, order.occupancy.clear)
+            order.status = "declined"
+        elif operation in ("close", "terminate") and order.status == "accepted":
+            self._move(order, number, order.occupancy.empty)
+            order.status = "closed"
+
+    def _told(
+        self, order: OrderState, alteration: Alteration, verdict: Verdict, content: Order | None = None
+    ) -> Answer:
+        answer = self._answer(
+            order, alteration.revision, verdict, content, alteration.origin, operation=alteration.operation
+        )
+        answer.stance = "fact" if alteration.stance == "fact" else None
+        answer.returned = alteration.returned
+        return answer
+
     def _answer_submission(self, order: OrderState, submission: Submission) -> None:
         refused = _refused_at_gate(order, submission.order)
         verdict = refused or self.verdict(submission.order, order)
@@ -162,9 +286,14 @@ class Gate:
 
     def _enter(self, order: OrderState, answer: Answer, verdict: Verdict) -> None:
         """What a check makes of the order: undecided and occupying, pending, or declined."""
+        self.freeze(verdict)
         if verdict.passes:
             order.status = "undecided"
+            order.standing, order.open_operation = "declined", "submit"
+            order.is_audited = answer.order is None or answer.order.audited
             order.open_check = answer.check_number
+            if order.has_documents and answer.order is not None:
+                order.contents[answer.check_number] = answer.order
             self._occupy(order, answer.check_number, verdict)
         elif verdict.outcome == "pending-approval":
             order.status = "pending"
@@ -173,6 +302,13 @@ class Gate:
         else:
             order.status = "declined"
             order.open_check = None
+
+    def freeze(self, verdict: Verdict) -> None:
+        """Freezes the profiles whose metric says so."""
+        for profile, metric in verdict.freezes:
+            if not profile.frozen:
+                profile.frozen = True
+                self.changes.freezes.append(Freeze(profile.profile_id, f"{metric} failed"))
 
     def _hold(self, order: OrderState, answer: Answer) -> None:
         assert order.order is not None, "what is held was submitted just now"
@@ -183,9 +319,9 @@ class Gate:
     def _answer_ready(self, order: OrderState) -> None:
         """Answers the parked revisions whose turn has come."""
         while (revision := order.next_ready()) is not None:
-            self._answer_submission(order, self._unpark(order, revision))
+            self._answer_in_turn(order, self._unpark(order, revision))
 
-    def _park(self, order: OrderState, submission: Submission) -> None:
+    def _park(self, order: OrderState, submission: InTurn) -> None:
         revision = submission.revision
         due_at = self.now + self.periods.parked
         order.parked[revision] = submission
@@ -193,15 +329,18 @@ class Gate:
         self.changes.parked.append(Parked(submission, due_at))
         self._effect.began.append(Wait("parked", order.key, revision, due_at))
 
-    def _unpark(self, order: OrderState, revision: int) -> Submission:
+    def _unpark(self, order: OrderState, revision: int) -> InTurn:
         self.changes.unparked.append((order.key, revision))
         self._effect.ended.append(("parked", order.key, revision))
         return order.parked.pop(revision)
 
-    def _answer_early(self, order: OrderState, submission: Submission, text: str) -> None:
+    def _answer_early(self, order: OrderState, submission: InTurn, text: str) -> None:
         """Refuses a revision whose turn never came; it changes nothing of the order."""
         verdict = declined("predecessor-missing", text)
-        self._answer(order, submission.revision, verdict, submission.order, submission.origin)
+        if isinstance(submission, Alteration):
+            self._told(order, submission, verdict, submission.order)
+        else:
+            self._answer(order, submission.revision, verdict, submission.order, submission.origin)
 
     def _cancel(self, order: OrderState, cancellation: Cancellation) -> None:
         revision, origin = cancellation.revision, cancellation.origin
@@ -214,7 +353,7 @@ class Gate:
         changed = _changed_account(order, cancellation.paying_account)
         order.paying_account = order.paying_account or cancellation.paying_account
         verdict = changed or Verdict("approved", [_cancelled_by(order, cancellation)])
-        answer = self._answer(order, revision, verdict, order.order, origin, is_cancellation=True)
+        answer = self._answer(order, revision, verdict, order.order, origin, operation="cancel")
         if changed is None and order.status != "cancelled":
             self._close(order, "cancelled", None, cancellation.reason, answer.check_number)
             self._move(order, answer.check_number, order.occupancy.clear)
@@ -244,17 +383,24 @@ class Gate:
 
     def _fact(self, order: OrderState, number: int) -> CheckFact:
         if order.awaits_decision(number):
-            return order.facts.setdefault(number, CheckFact("submit", "approved", None))
+            return order.facts.setdefault(
+                number, CheckFact(cast(CreditOperation, order.open_operation), "approved", None)
+            )
         return order.facts[number]
 
     def _follow_decision(self, order: OrderState, settlement: Settlement) -> None:
         number, occupancy = settlement.check_number, order.occupancy
-        accepted = settlement.outcome == "accepted"
+        accepted = settlement.outcome == SETTLED_BY.get(self._fact(order, number).operation)
         if number in occupancy.checks:
             self._move(order, number, lambda: (occupancy.accept if accepted else occupancy.undo)(number))
         if order.awaits_decision(number):
-            order.status = "accepted" if accepted else "declined"
+            order.status = "accepted" if accepted else order.standing
             order.open_check = None
+            if accepted and order.open_operation == "audit":
+                order.is_audited = True
+            elif accepted and order.open_operation == "change":
+                order.order_check = number
+                order.order = order.contents.get(number, order.order)
             self.changes.orders[order.key] = order
             self._answer_ready(order)
 
@@ -314,7 +460,7 @@ class Gate:
             self._effect.ended.append(("pending", order.key, number))
             order.facts[number] = CheckFact("submit", "pending-approval", None)
         else:
-            order.facts[number] = CheckFact("submit", "approved", None)
+            order.facts[number] = CheckFact(cast(CreditOperation, order.open_operation), "approved", None)
         order.open_check = None
 
     def _answer(
@@ -325,19 +471,19 @@ class Gate:
         content: Order | None,
         origin: Origin | None,
         *,
-        is_cancellation: bool = False,
+        operation: CreditOperation = "submit",
         person: str | None = None,
     ) -> Answer:
         """Numbers a check and passes it on; counts the revision of the order event that it answers."""
         order.checks += 1
-        account = order.paying_account or (content.paying_account if content else None)
+        account = order.paying_account or (content.paying_account if content else self._account)
         assert account is not None, "every order event names its paying account"
         answer = Answer(
             key=order.key,
             revision=revision,
             check_number=order.checks,
             paying_account=account,
-            operation="cancel" if is_cancellation else "submit",
+            operation=operation,
             outcome=verdict.outcome,
             reasons=verdict.reasons,
             metrics=verdict.metrics,
@@ -386,7 +532,6 @@ class Gate:
         self.changes.profiles[profile.profile_id] = profile
         profile.used += change
         profile.entries += 1
-        assert 0 <= profile.settled <= profile.used, "what is used covers what is settled"
         entry = Entry(
             profile_id=profile.profile_id,
             entry_number=profile.entries,
@@ -414,6 +559,28 @@ def _refused_at_gate(order: OrderState, submitted: Order) -> Verdict | None:
             "already-submitted", f"The order {state}; only an order that was declined can be submitted anew."
         )
     return None
+
+
+def _refused_alteration(order: OrderState, alteration: Alteration) -> Verdict | None:
+    """Why an operation cannot be of this order as it stands, if it cannot."""
+    if order.status == "cancelled":
+        return declined("cancelled", "The order is cancelled for good.")
+    changed = _changed_account(order, alteration.paying_account)
+    if changed is not None:
+        return changed
+    needed = NEEDED.get(alteration.operation)
+    if needed is not None and order.status not in needed:
+        text = f"The order is {order.status}; {alteration.operation} is of an order that is {' or '.join(needed)}."
+        return declined(f"not-{needed[0]}", text)
+    if alteration.operation == "audit" and order.is_audited:
+        return declined("already-audited", "The order is audited already.")
+    return None
+
+
+def _as_fact(verdict: Verdict) -> Verdict:
+    """A fact is never refused: what it breaks is a warning, and it occupies all the same."""
+    permits = {profile_id: Permit("fact", None) for profile_id in verdict.amounts}
+    return replace(verdict, outcome="warned", permits=permits)
 
 
 def _changed_account(order: OrderState, paying_account: str) -> Verdict | None:

@@ -60,6 +60,11 @@ class Occupancy:
         if check_number != self.settled_check:
             self.checks.pop(check_number, None)
 
+    def empty(self) -> None:
+        """Releases what is left, as closing does; the settled check stays."""
+        for amounts in self.checks.values():
+            amounts.update(dict.fromkeys(amounts, 0))
+
     def clear(self) -> None:
         """Lowers to nothing at once, as a cancellation does."""
         self.settled_check = None

@@ -1,16 +1,26 @@
 """The row of one order at the gate: how far it has come, and what waits for it."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from contracts.credit_checked import CreditOperation, CreditOutcome
 from contracts.order import Order
 
-from credit.domain.arrivals import OrderKey, Origin, Submission
+from credit.domain.arrivals import InTurn, OrderKey, Origin
 from credit.domain.checks import NOTHING_HELD, Held
 from credit.domain.occupancy import Occupancy
 
-Status = Literal["new", "undecided", "pending", "accepted", "declined", "cancelled"]
+PASSED: Final = ("approved", "warned", "not-checked-yet")
+SETTLED_BY: Final[dict[str, str]] = {
+    "submit": "accepted",
+    "change": "changed",
+    "audit": "audited",
+    "reopen": "reopened",
+    "un-terminate": "reopened",
+}
+"""What fund-pool answers to a check that it follows; every other answer undoes what the check occupied."""
+
+Status = Literal["new", "undecided", "pending", "accepted", "declined", "cancelled", "closed"]
 """`undecided` waits for fund-pool's decision, `pending` for special approval; `cancelled` is for good."""
 
 
@@ -26,9 +36,11 @@ class CheckFact:
         """Whether fund-pool cannot have decided `outcome` on this check."""
         if self.decided is not None:
             return self.decided != outcome
-        passed = self.operation == "submit" and self.outcome in ("approved", "warned")
+        passed = self.outcome in PASSED
+        if outcome in SETTLED_BY.values():
+            return not (passed and SETTLED_BY.get(self.operation) == outcome)
         held = self.operation == "submit" and self.outcome == "pending-approval"
-        return (outcome == "accepted" and not passed) or (outcome == "pending-approval" and not held)
+        return outcome == "pending-approval" and not held
 
 
 @dataclass(slots=True)
@@ -39,8 +51,10 @@ class OrderState:
     is the number of the last check. `open_check` waits for its decision or approval; `order_check` is the
     check whose submission is the order as it stands, `order` that submission where it was loaded. `origins`
     and `facts` hold what was loaded of earlier revisions and checks; `held` what the pending check waits for;
-    `stored` is the occupancy that is written down, as (check, profile) and whether it is settled, and
-    `stored_parked` the parked revisions.
+    `stored` is the occupancy that is written down, as (check, profile) and whether it is settled,
+    `stored_amounts` how much of it, and `stored_parked` the parked revisions. `standing` is how the order stands if its
+    open check, of `open_operation`, is declined. `has_documents`: later documents
+    take from the order, so that it occupies what they leave; `contents` are the orders of its live checks then.
     """
 
     source: str
@@ -54,12 +68,18 @@ class OrderState:
     order_check: int | None = None
     order: Order | None = None
     occupancy: Occupancy = field(default_factory=Occupancy)
-    parked: dict[int, Submission] = field(default_factory=dict)
+    parked: dict[int, InTurn] = field(default_factory=dict)
     origins: dict[int, Origin] = field(default_factory=dict)
     facts: dict[int, CheckFact] = field(default_factory=dict)
     held: Held = NOTHING_HELD
     stored: dict[tuple[int, str], bool] = field(default_factory=dict)
     stored_parked: set[int] = field(default_factory=set)
+    stored_amounts: dict[tuple[int, str], int] = field(default_factory=dict)
+    has_documents: bool = False
+    is_audited: bool = True
+    standing: Status = "declined"
+    open_operation: str = "submit"
+    contents: dict[int, Order] = field(default_factory=dict)
 
     @property
     def key(self) -> OrderKey:

@@ -2,19 +2,26 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from fractions import Fraction
 from typing import Any, Final
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.profiles import UNLIMITED, Limit, Profile, ProfileKey, Rule
+from credit.domain.rules import PRESET, CheckRule
+from credit.domain.terms import PLAIN
+from credit.repository.bodies import terms_of
 
 PROFILE_COLUMNS: Final = """
     cast(profile_id as text) as profile_id, scope, scope_id, object_type, object_id, currency,
     credit_limit_minor, credit_limit_unlimited, credit_limit_enforcement,
     single_document_limit_minor, single_document_limit_unlimited, single_document_limit_enforcement,
-    used_minor, settled_minor, entries
+    used_minor, settled_minor, entries, check_rule, terms, frozen
 """
+
+NAMED_RULE: Final = 0
+"""The version of a rule that a profile names and that is not loaded yet."""
 
 
 def profile_of(columns: Sequence[Any]) -> Profile:
@@ -35,6 +42,9 @@ def profile_of(columns: Sequence[Any]) -> Profile:
         used,
         settled,
         entries,
+        check_rule,
+        terms,
+        frozen,
         *_,
     ) = columns
     return Profile(
@@ -55,6 +65,9 @@ def profile_of(columns: Sequence[Any]) -> Profile:
         used=used,
         settled=settled,
         entries=entries,
+        terms=PLAIN if terms is None else terms_of(bytes(terms)),
+        check_rule=PRESET if check_rule is None else CheckRule(check_rule, NAMED_RULE, {}),
+        frozen=frozen,
     )
 
 
@@ -107,9 +120,18 @@ async def set_limits(
     reason: str,
     person: str,
     now: datetime,
+    check_rule: str | None = None,
+    terms: bytes | None = None,
 ) -> None:
     """Sets what a profile limits, and keeps the version for its history."""
-    values = {"profile_id": profile_id, "version": version, "now": now, **_limits(rules)}
+    values = {
+        "check_rule": check_rule,
+        "terms": terms,
+        "profile_id": profile_id,
+        "version": version,
+        "now": now,
+        **_limits(rules),
+    }
     await connection.execute(SET_LIMITS, {**values, "reason": reason, "person": person})
 
 
@@ -122,16 +144,17 @@ SET_LIMITS: Final = text(
             credit_limit_enforcement = :credit_limit_enforcement,
             single_document_limit_minor = :single_document_limit,
             single_document_limit_unlimited = :single_document_limit_unlimited,
-            single_document_limit_enforcement = :single_document_limit_enforcement
+            single_document_limit_enforcement = :single_document_limit_enforcement,
+            check_rule = :check_rule, terms = :terms
         where profile_id = :profile_id
         returning *)
     insert into credit_profile_version (profile_id, version, credit_limit_minor, credit_limit_unlimited,
                                         credit_limit_enforcement, single_document_limit_minor,
                                         single_document_limit_unlimited, single_document_limit_enforcement,
-                                        reason, changed_by, changed_at)
+                                        check_rule, terms, grade, reason, changed_by, changed_at)
     select profile_id, version, credit_limit_minor, credit_limit_unlimited, credit_limit_enforcement,
            single_document_limit_minor, single_document_limit_unlimited, single_document_limit_enforcement,
-           :reason, :person, :now
+           check_rule, terms, grade, :reason, :person, :now
     from changed
     """
 )
@@ -156,7 +179,7 @@ def _key(key: ProfileKey) -> dict[str, str]:
     return {"object_type": object_type, "object_id": object_id, "currency": currency}
 
 
-LIST_COLUMNS: Final = f"{PROFILE_COLUMNS}, version, changed_at"
+LIST_COLUMNS: Final = f"{PROFILE_COLUMNS}, version, changed_at, grade"
 
 
 async def profile_row(connection: AsyncConnection, profile_id: str) -> Row[Any] | None:
@@ -279,3 +302,92 @@ async def pending_on(
     )
     found = rows.all()
     return (found[0].orders, int(found[0].total_all), found) if found else (0, 0, [])
+
+
+async def freeze(
+    connection: AsyncConnection, profile_id: str, person: str, reason: str, now: datetime
+) -> bool:
+    """Freezes a profile by hand; false when it is frozen already, or unknown."""
+    result = await connection.execute(
+        text(
+            """
+            with frozen as (
+                update credit_profile set frozen = true where profile_id = :profile_id and not frozen
+                returning profile_id)
+            insert into profile_freeze (profile_id, number, frozen_at, frozen_by, reason)
+            select profile_id, (select coalesce(max(number), 0) + 1 from profile_freeze h
+                                where h.profile_id = frozen.profile_id), :now, :person, :reason
+            from frozen
+            """
+        ),
+        {"profile_id": profile_id, "person": person, "reason": reason, "now": now},
+    )
+    return bool(result.rowcount)
+
+
+async def unfreeze(
+    connection: AsyncConnection, profile_id: str, person: str, reason: str, now: datetime
+) -> bool:
+    """Ends a freeze; false when there is none."""
+    result = await connection.execute(
+        text(
+            """
+            with thawed as (
+                update credit_profile set frozen = false where profile_id = :profile_id and frozen
+                returning profile_id)
+            update profile_freeze h
+            set unfrozen_at = :now, unfrozen_by = :person, unfreeze_reason = :reason
+            from thawed where h.profile_id = thawed.profile_id and h.unfrozen_at is null
+            """
+        ),
+        {"profile_id": profile_id, "person": person, "reason": reason, "now": now},
+    )
+    return bool(result.rowcount)
+
+
+async def used_by_stage(connection: AsyncConnection, profile_id: str) -> dict[str, int | Fraction]:
+    """What each stage uses of a profile, in minor units."""
+    rows = await connection.execute(
+        text(
+            """
+            select 'sales-order' as stage, coalesce(sum(occupied), 0) as amount
+            from (select max(amount_minor) as occupied from occupancy
+                  where profile_id = :profile_id group by source, order_id) o
+            union all
+            select stage, sum(amount_minor) from document_occupancy where profile_id = :profile_id group by stage
+            """
+        ),
+        {"profile_id": profile_id},
+    )
+    return {stage: int(amount) for stage, amount in rows}
+
+
+async def document_exceptions_before(
+    connection: AsyncConnection,
+    place: tuple[datetime, str, str, str, int] | None,
+    rows_max: int,
+    *,
+    customer: str | None,
+) -> Sequence[Row[Any]]:
+    """Documents that failed, newest first."""
+    names = ("at", "type", "source", "id", "number")
+    rows = await connection.execute(
+        text(
+            """
+            select * from document_check
+            where is_exception and (cast(:customer as text) is null or customer = :customer)
+              and (cast(:at as timestamptz) is null
+                   or (checked_at, document_type, source, document_id, number)
+                      < (cast(:at as timestamptz), cast(:type as text), cast(:source as text), cast(:id as text),
+                         cast(:number as bigint)))
+            order by checked_at desc, document_type desc, source desc, document_id desc, number desc
+            limit :rows_max
+            """
+        ),
+        {
+            **dict(zip(names, place or (None,) * len(names), strict=True)),
+            "customer": customer,
+            "rows_max": rows_max,
+        },
+    )
+    return rows.all()

@@ -10,7 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.changes import Changes, Hold, HoldEnd
+from credit.domain.desk import Desk
+from credit.domain.gate import Gate
 from credit.domain.order_state import OrderState
+from credit.repository import documents
 from credit.repository.bodies import body_version, findings_body
 
 Columns = dict[str, Any]  # Any: one array per column, a list of its type or a literal
@@ -22,14 +25,16 @@ SAVE: Final = text(
         update sales_order o
         set status = n.status, paying_account = n.paying_account, last_revision = n.last_revision,
             answered_ahead = cast(n.answered_ahead as integer[]), parked = cast(n.parked as integer[]),
-            checks = n.checks, open_check = n.open_check, order_check = n.order_check
+            checks = n.checks, open_check = n.open_check, order_check = n.order_check,
+            is_audited = n.is_audited, standing = n.standing, open_operation = n.open_operation
         from unnest({plain("order_source", "text")}, {plain("order_order_id", "text")}, {plain("order_status", "text")},
                     {plain("order_paying_account", "text")}, {plain("order_last_revision", "integer")},
                     {plain("order_answered_ahead", "text")}, {plain("order_parked", "text")},
                     {plain("order_checks", "bigint")}, {plain("order_open_check", "bigint")},
-                    {plain("order_order_check", "bigint")})
+                    {plain("order_order_check", "bigint")}, {plain("order_is_audited", "boolean")},
+                    {plain("order_standing", "text")}, {plain("order_open_operation", "text")})
             as n (source, order_id, status, paying_account, last_revision, answered_ahead, parked, checks,
-                  open_check, order_check)
+                  open_check, order_check, is_audited, standing, open_operation)
         where o.source = n.source and o.order_id = n.order_id),
     checks as (
         insert into credit_check (source, order_id, check_number, order_revision, operation, outcome, findings,
@@ -77,25 +82,30 @@ SAVE: Final = text(
             as n (profile_id, used_minor, settled_minor, entries)
         where p.profile_id = n.profile_id)
     insert into occupancy_entry (profile_id, entry_number, recorded_at, source, order_id, check_number,
-                                 change_minor, used_after_minor, permit, limit_minor)
+                                 change_minor, used_after_minor, permit, limit_minor, document_type)
     select profile_id, entry_number, cast(:now as timestamptz), source, order_id, check_number,
-           change_minor, used_after_minor, permit, limit_minor
+           change_minor, used_after_minor, permit, limit_minor, document_type
     from unnest({plain("entry_profile", "uuid")}, {plain("entry_number", "bigint")}, {plain("entry_source", "text")},
                 {plain("entry_order_id", "text")}, {plain("entry_check", "bigint")}, {plain("entry_change", "bigint")},
                 {plain("entry_used_after", "bigint")}, {plain("entry_permit", "text")},
-                {plain("entry_limit", "bigint")})
+                {plain("entry_limit", "bigint")}, {plain("entry_document_type", "text")})
         as n (profile_id, entry_number, source, order_id, check_number, change_minor, used_after_minor, permit,
-              limit_minor)
+              limit_minor, document_type)
     """
 )
 
 
-async def save(connection: AsyncConnection, changes: Changes, now: datetime) -> None:
+async def save(connection: AsyncConnection, gate: Gate, now: datetime) -> None:
     """Writes everything that the gate decided in this transaction."""
-    if changes.orders or changes.decisions:
+    changes = gate.changes
+    if changes.orders or changes.decisions or changes.profiles:
         await connection.execute(SAVE, {"now": now, **_columns(changes)})
     if changes.parked or changes.unparked or changes.holds or changes.hold_ends:
         await _save_waits(connection, changes, now)
+    await documents.save_amounts(connection, changes)
+    if isinstance(gate.desk, Desk):
+        await documents.save_documents(connection, changes, gate.desk.book, now)
+    await documents.save_freezes(connection, changes, "coffer", now)
 
 
 def _columns(changes: Changes) -> Columns:
@@ -122,6 +132,9 @@ def _order_columns(orders: Sequence[OrderState]) -> Columns:
         "order_checks": literal(order.checks for order in orders),
         "order_open_check": literal(order.open_check for order in orders),
         "order_order_check": literal(order.order_check for order in orders),
+        "order_is_audited": literal(order.is_audited for order in orders),
+        "order_standing": literal(order.standing for order in orders),
+        "order_open_operation": literal(order.open_operation for order in orders),
     }
 
 
@@ -217,6 +230,7 @@ def _entry_columns(changes: Changes) -> Columns:
         "entry_used_after": literal(entry.used_after for entry in entries),
         "entry_permit": literal(entry.permit for entry in entries),
         "entry_limit": literal(entry.limit for entry in entries),
+        "entry_document_type": literal(entry.document_type for entry in entries),
     }
 
 
@@ -224,13 +238,13 @@ SAVE_WAITS: Final = text(
     """
     with parked as (
         insert into parked_revision (source, order_id, order_revision, event_source, event_id, digest, body,
-                                     body_version, due_at, parked_at)
+                                     body_version, event_name, due_at, parked_at)
         select n.*, cast(:now as timestamptz)
         from unnest(cast(:parked_source as text[]), cast(:parked_order_id as text[]),
                     cast(:parked_revision as integer[]), cast(:parked_event_source as text[]),
                     cast(:parked_event_id as text[]), cast(:parked_digest as bytea[]),
                     cast(:parked_body as bytea[]), cast(:parked_body_version as integer[]),
-                    cast(:parked_due_at as timestamptz[])) as n),
+                    cast(:parked_event_name as text[]), cast(:parked_due_at as timestamptz[])) as n),
     unparked as (
         delete from parked_revision p
         using unnest(cast(:unparked_source as text[]), cast(:unparked_order_id as text[]),
@@ -282,13 +296,14 @@ def _parked_columns(changes: Changes) -> Columns:
             row.submission.origin.digest,
             row.submission.origin.body,
             body_version(row.submission.origin),
+            row.submission.origin.event_type.rpartition(".v")[0],
             row.due_at,
         )
         for row in kept
     ]
     gone = [(*key, revision) for key, revision in changes.unparked if (key, revision) not in passing]
     place = ("source", "order_id", "revision")
-    origin = ("event_source", "event_id", "digest", "body", "body_version", "due_at")
+    origin = ("event_source", "event_id", "digest", "body", "body_version", "event_name", "due_at")
     return {**_transposed("parked", (*place, *origin), parked), **_transposed("unparked", place, gone)}
 
 

@@ -25,7 +25,7 @@ LIMIT_COLUMNS = ",".join(
     f"""
     {metric}_minor bigint check ({metric}_minor >= 0),
     {metric}_unlimited boolean not null check (not ({metric}_unlimited and {metric}_minor is not null)),
-    {metric}_enforcement text not null check ({metric}_enforcement in ('warn', 'special-approval', 'reject'))
+    {metric}_enforcement text check ({metric}_enforcement in ('warn', 'special-approval', 'reject', 'freeze'))
     """
     for metric in ("credit_limit", "single_document_limit")
 )
@@ -58,8 +58,8 @@ DDL = (
         currency text not null,
         version integer not null check (version >= 1),
         {LIMIT_COLUMNS},
-        used_minor bigint not null check (used_minor >= 0),
-        settled_minor bigint not null check (settled_minor between 0 and used_minor),
+        used_minor bigint not null,
+        settled_minor bigint not null,
         entries bigint not null check (entries >= 0),
         changed_at timestamptz not null,
         unique (object_id, currency, object_type, scope, scope_id)
@@ -81,7 +81,7 @@ DDL = (
         source text not null,
         order_id text not null,
         status text not null
-            check (status in ('new', 'undecided', 'pending', 'accepted', 'declined', 'cancelled')),
+            check (status in ('new', 'undecided', 'pending', 'accepted', 'declined', 'cancelled', 'closed')),
         paying_account text,
         last_revision integer not null check (last_revision >= 0),
         answered_ahead integer[] not null,
@@ -114,8 +114,9 @@ DDL = (
         order_id text not null,
         check_number bigint not null check (check_number >= 1),
         order_revision integer not null check (order_revision >= 1),
-        operation text not null check (operation in ('submit', 'cancel')),
-        outcome text not null check (outcome in ('approved', 'warned', 'declined', 'pending-approval')),
+        operation text not null,
+        outcome text not null check (
+            outcome in ('approved', 'warned', 'declined', 'pending-approval', 'not-checked-yet')),
         findings bytea not null,
         person text,
         event_source text,
@@ -165,7 +166,7 @@ DDL = (
         order_id text not null,
         check_number bigint not null,
         change_minor bigint not null check (change_minor <> 0),
-        used_after_minor bigint not null check (used_after_minor >= 0),
+        used_after_minor bigint not null,
         permit text not null,
         limit_minor bigint,
         primary key (profile_id, entry_number, recorded_at)
