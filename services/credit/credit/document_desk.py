@@ -14,8 +14,9 @@ from chassis import TimerBatch, UnitOfWork
 from credit.domain.profiles import UNLIMITED
 from credit.domain.score_sheets import GrantChange, Scored
 from credit.domain.temporary import TemporaryCredit
+from credit.domain.terms import Temporary
 from credit.repository import credit_documents as rows
-from credit.repository import granting
+from credit.repository import granting, profiles
 from credit.repository.credit_documents import NewDocument
 from credit.tasks import State, tell_task
 
@@ -88,6 +89,8 @@ async def _change_limit(work: UnitOfWork, document: Row[Any], person: str) -> No
 async def _give(work: UnitOfWork, document: Row[Any]) -> None:
     given = GIVEN.validate_json(document.body)
     await rows.insert_temporary(work.connection, document.document_id, document.profile_id, given, work.now)
+    counted = Temporary(given.amount, given.valid_from, given.valid_to, given.mode)
+    await profiles.add_temporary(work.connection, document.profile_id, counted)
     zone = ZoneInfo(await rows.zone_of(work.connection, document.scope, document.scope_id))
     notice = midnight(given.valid_to - timedelta(days=NOTICE_DAYS), zone)
     work.set_timer(NOTICE, document.document_id, max(notice, work.now))

@@ -360,7 +360,7 @@ async def test_a_batch_costs_the_same_number_of_statements_whatever_its_size(ben
 
     one, first = await statements(*orders("A", 1))
     many, checks = await statements(*orders("B", 200))
-    assert one == many == 5, "admit, lock orders, lock profiles, save, finish"
+    assert one == many == 6, "admit, lock orders, lock profiles, organisations, save, finish"
     one, _ = await statements(make.decision(first[0], "accepted"))
     many, _ = await statements(*(make.decision(check, "accepted") for check in checks))
     assert one == many == 6, "settling reads the occupancy besides"

@@ -23,6 +23,10 @@ SPOILT = {
         insert into occupancy select source, order_id, 9, profile_id, 0, true from occupancy where
         order_id = 'O-accepted'
     """,
+    "no-stage-is-negative": """
+        insert into document_occupancy
+        select 'outbound', 'erp', 'D', profile_id, 'outbound', -1 from credit_profile where object_id = 'C-1'
+    """,
     "above-limit-only-by-permit": "update occupancy_entry set limit_minor = 1 where order_id = 'O-accepted'",
     "checks-without-gap": "delete from credit_check where order_id = 'O-declined'",
     "one-answer-per-revision": "update sales_order set last_revision = 2 where order_id = 'O-declined'",

@@ -1,10 +1,13 @@
 """Rules, scopes, terms, rates, freezing and recalculation over HTTP, and what they do to the next document."""
 
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from contracts.master_data_changed import MasterDataChanged, Organisation
+from credit.domain.terms import Temporary
+from credit.repository.profiles import add_temporary
 
 from .test_documents_stack import ordered, posted, upstream, used
 
@@ -117,13 +120,11 @@ async def test_another_currency_is_converted_at_the_dated_rate_and_none_is_guess
 async def test_coefficient_and_temporary_credit_raise_the_limit_of_the_day(bench: Any, make: Any) -> None:
     """(100 x 1.2 + 30) x 200 % = 300."""
     await bench.play(make.customer_record())
-    temporary = {
-        "amount": {"amount": "30.00", "currency": "CNY"},
-        "valid_from": "2020-01-01",
-        "valid_to": "2099-12-31",
-    }
-    body = limit("100.00", coefficient={"factor": "1.2"}, temporary=[temporary], ratio_percent=200)
-    await put(bench, "/profiles/group/*/customer/C-1/CNY", body)
+    body = limit("100.00", coefficient={"factor": "1.2"}, ratio_percent=200)
+    profile = await put(bench, "/profiles/group/*/customer/C-1/CNY", body)
+    async with bench.connection() as connection:
+        temporary = Temporary(3_000, date(2020, 1, 1), date(2099, 12, 31))
+        await add_temporary(connection, profile["profile_id"], temporary)
     [check] = await bench.checks(make.order(amount=30_000))
     assert (check.outcome, check.metrics[0].limit.amount) == ("approved", "300.00")
     body = limit("100.00", validity={"valid_to": "2020-01-01"})

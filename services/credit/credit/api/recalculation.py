@@ -4,7 +4,7 @@ from typing import Final
 
 from chassis.http import Policy, Problem, Router, Work
 from contracts.money import SignedMoney
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import UnitOfWork
 from credit.api.common import Body, IdPath, signed, unknown
@@ -22,6 +22,7 @@ DOCUMENTS_MAX: Final = 2_000
 class Recalculate(Body):
     """Whether the differences are only told, or put right as well."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"apply": False}]})
     apply: bool = False
 
 

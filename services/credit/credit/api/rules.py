@@ -7,7 +7,7 @@ from chassis.formulas import FormulaError, Value, read_formula
 from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Router, Work
 from contracts.text import Name
 from contracts.times import CalendarDate
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from credit.api.common import READERS, Body, CurrencyPath, IdPath, Why, unknown
 from credit.domain.matching import OBJECTS
@@ -18,6 +18,17 @@ from credit.repository.bodies import AMOUNT_FIELDS, PARAMETERS, RULE, Parameters
 router: Final = Router(tags=["check rules"])
 
 TYPES_MAX: Final = 200
+
+REASON_EXAMPLE: Final = "policy of 2026"
+COPY_EXAMPLE: Final = {"name": "Export", "reason": REASON_EXAMPLE}
+PREVIEW_EXAMPLE: Final = {"formula": "amount * 80 / 100", "sample": {"amount": 10_000}}
+PARAMETER_EXAMPLE: Final = {"scopes": ["group"], "objects": ["customer", "customer-group"]}
+RULE_EXAMPLE: Final = {
+    "name": "Outbounds reject",
+    "grace_days": 3,
+    "types": [{"document_type": "outbound", "enforcement": {"credit-limit": "reject"}}],
+    "reason": REASON_EXAMPLE,
+}
 
 DocumentTypeName = Literal[
     "sales-order",
@@ -49,6 +60,19 @@ class TypeSetting(Body):
 class RuleSettings(Body):
     """A whole check rule."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "Outbounds reject",
+                    "grace_days": 3,
+                    "types": [{"document_type": "outbound", "enforcement": {"credit-limit": "reject"}}],
+                    "reason": "policy of 2026",
+                }
+            ]
+        },
+    )
     name: Name
     grace_days: int = Field(default=0, ge=0, le=365)
     types: list[TypeSetting] = Field(min_length=1, max_length=TYPES_MAX)
@@ -58,6 +82,7 @@ class RuleSettings(Body):
 class Copy(Body):
     """The name of the copy, and why it is made."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [COPY_EXAMPLE]})
     name: Name
     reason: Why
 
@@ -75,6 +100,10 @@ class RuleView(BaseModel):
 class Preview(Body):
     """A formula and the sample document to try it on."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [PREVIEW_EXAMPLE]},
+    )
     formula: str = Field(max_length=20_000)
     sample: dict[str, str | int]
 
@@ -88,6 +117,19 @@ class PreviewResult(BaseModel):
 class ParameterSettings(Body):
     """What of credit control is in use."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "scopes": ["group"],
+                    "objects": ["customer", "customer-group"],
+                    "enabled_on": "2026-01-01",
+                    "no_profile": "declined",
+                }
+            ]
+        },
+    )
     scopes: tuple[Literal["group", "legal", "business"], ...] = ("group", "legal", "business")
     objects: tuple[str, ...] = OBJECTS
     enabled_on: CalendarDate | None = None
@@ -106,6 +148,7 @@ class ParameterView(ParameterSettings):
 class RateSetting(Body):
     """How many units of the second currency one unit of the first is worth."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"rate": "7.1523"}]})
     rate: Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,12})?$", examples=["7.1523"])]
 
 

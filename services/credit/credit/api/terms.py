@@ -6,18 +6,18 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid5
 
 from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Router, Work
-from contracts.money import Amount, SignedMoney
+from contracts.money import SignedMoney
 from contracts.text import CurrencyCode, Id
 from contracts.times import CalendarDate
 from fastapi import Query
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from credit.api.common import READERS, Body, Why, signed, unknown
 from credit.api.profiles import PROFILE_IDS, MetricSetting, ProfileSettings, _limit, _rules
 from credit.domain.chain import net_of_refunds
 from credit.domain.matching import GROUP_SCOPE, MATERIAL_OBJECTS, OBJECTS, WHOLE_GROUP, pair
 from credit.domain.rules import Enforcement, Metric
-from credit.domain.terms import COEFFICIENT_ONE, PLAIN, TEMPORARIES_MAX, Coefficient, Temporary, Terms
+from credit.domain.terms import COEFFICIENT_ONE, PLAIN, Coefficient, Temporary, Terms
 from credit.repository import profiles, rules
 from credit.repository.bodies import TERMS
 
@@ -55,15 +55,6 @@ class CoefficientSetting(Period):
     factor: Annotated[str, Field(pattern=r"^[0-9]{1,2}(\.[0-9]{1,4})?$", examples=["1.2"])]
 
 
-class TemporarySetting(Body):
-    """Credit for a while."""
-
-    amount: Amount
-    valid_from: CalendarDate
-    valid_to: CalendarDate
-    mode: Literal["add", "replace"] = "add"
-
-
 class ScopedSettings(ProfileSettings):
     """The whole of a profile; what is left out is not controlled, or plain."""
 
@@ -71,7 +62,6 @@ class ScopedSettings(ProfileSettings):
     validity: Period = Period()
     coefficient: CoefficientSetting | None = None
     ratio_percent: int = Field(default=100, ge=0, le=1000)
-    temporary: list[TemporarySetting] = Field(default_factory=list, max_length=TEMPORARIES_MAX)
     overdue_limit: MetricSetting = MetricSetting(limit=None)
     overdue_ratio_percent: int | None = Field(default=None, ge=0, le=100)
     overdue_days: int | None = Field(default=None, ge=0, le=3650)
@@ -108,6 +98,7 @@ class ScopedProfile(BaseModel):
 class FreezeReason(Body):
     """Why credit is frozen, or unfrozen."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "Cheques bounce."}]})
     reason: Why
 
 
@@ -152,7 +143,6 @@ async def set_scoped_profile(
         message = "must name the material or material group for these objects, and be left out for the others"
         raise Problem.invalid([{"field": "part", "message": message}])
     limits = _rules(body, currency)
-    terms = _terms(body, currency)
     if body.check_rule is not None and await rules.rule_row(work.connection, body.check_rule) is None:
         raise unknown("check rule", body.check_rule)
     key = (object_type, pair(object_id, part) if part is not None else object_id, currency)
@@ -168,6 +158,9 @@ async def set_scoped_profile(
     if body.version not in (None, version):
         message = f"is {body.version}, but the profile is at version {version}; read it again and decide anew"
         raise Problem.conflict("version-conflict", f"version {message}.")
+    row = await profiles.profile_row(work.connection, profile_id)
+    assert row is not None, "it is locked"
+    terms = _terms(body, currency, profiles.profile_of(row).terms.temporary)
     await profiles.set_limits(
         work.connection,
         profile_id,
@@ -176,8 +169,7 @@ async def set_scoped_profile(
         reason=body.reason,
         person=principal.subject,
         now=work.now,
-        check_rule=body.check_rule,
-        terms=None if terms == PLAIN else TERMS.dump_json(terms),
+        own=(body.check_rule, None if terms == PLAIN else TERMS.dump_json(terms)),
     )
     return await _profile(work.connection, profile_id)
 
@@ -230,7 +222,7 @@ async def _frozen(connection: Any, profile_id: UUID, changed: bool, text: str) -
     return await _profile(connection, str(profile_id))
 
 
-def _terms(body: ScopedSettings, currency: str) -> Terms:
+def _terms(body: ScopedSettings, currency: str, temporary: tuple[Temporary, ...]) -> Terms:
     coefficient = Coefficient()
     if body.coefficient is not None:
         coefficient = Coefficient(
@@ -244,7 +236,7 @@ def _terms(body: ScopedSettings, currency: str) -> Terms:
         valid_to=body.validity.valid_to,
         coefficient=coefficient,
         ratio_percent=body.ratio_percent,
-        temporary=tuple(_temporary(one, place, currency) for place, one in enumerate(body.temporary)),
+        temporary=temporary,
         overdue_limit=_limit(body.overdue_limit.limit, currency, "overdue_limit"),
         overdue_ratio_percent=body.overdue_ratio_percent,
         overdue_days=body.overdue_days,
@@ -255,15 +247,6 @@ def _terms(body: ScopedSettings, currency: str) -> Terms:
 def _ten_thousandths(factor: str) -> int:
     whole, _, fraction = factor.partition(".")
     return int(whole) * COEFFICIENT_ONE + int(fraction.ljust(4, "0"))
-
-
-def _temporary(setting: TemporarySetting, place: int, currency: str) -> Temporary:
-    amount = _limit(setting.amount, currency, f"temporary.{place}.amount")
-    assert isinstance(amount, int)
-    if setting.valid_to < setting.valid_from:
-        message = f"is {setting.valid_to}, before {setting.valid_from}, from when it holds"
-        raise Problem.invalid([{"field": f"temporary.{place}.valid_to", "message": message}])
-    return Temporary(amount, setting.valid_from, setting.valid_to, setting.mode)
 
 
 async def _profile(connection: Any, profile_id: str) -> ScopedProfile:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 from credit.domain.documents import Parties
@@ -32,13 +33,20 @@ OBJECTS: Final = (
 )
 MATERIAL_OBJECTS: Final = (CUSTOMER_MATERIAL, CUSTOMER_MATERIAL_GROUP)
 
+ID_CHARACTERS_MAX: Final = 128
+DIGEST_BYTES: Final = 16
+
 ObjectKey = tuple[str, str]
-"""Object type and id; of a customer with a material the two ids with a space between."""
+"""Object type and id."""
 
 
 def pair(customer: str, material: str) -> str:
-    """The id of a customer with a material, or with a material group; ids hold no space."""
-    return f"{customer} {material}"
+    """The id of a customer with a material, or with a material group: `C-1/M-1`, shortened by a digest where long."""
+    joined = "/".join(part.replace("%", "%25").replace("/", "%2F") for part in (customer, material))
+    if len(joined) <= ID_CHARACTERS_MAX:
+        return joined
+    digest = blake2b(joined.encode(), digest_size=DIGEST_BYTES).hexdigest()
+    return f"{joined[: ID_CHARACTERS_MAX - len(digest) - 1]}~{digest}"
 
 
 def party_objects(parties: Parties, groups: Iterable[str] = ()) -> Iterator[ObjectKey]:

@@ -13,7 +13,6 @@ Limit = int | Literal["unlimited"] | None
 
 COEFFICIENT_ONE: Final = 10_000
 PERCENT_WHOLE: Final = 100
-TEMPORARIES_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Terms:
     def credit_limit(self, limit: Limit, day: date) -> Limit:
         """(limit x coefficient + temporary credit in force) x ratio, rounded down; nothing outside the period.
 
-        Temporary credit that replaces takes the place of limit x coefficient; of several the largest counts.
+        Temporary credit that replaces takes the place of limit x coefficient; of several the one that began last counts.
         """
         if limit is None:
             return None
@@ -71,10 +70,11 @@ class Terms:
         if limit == UNLIMITED:
             return UNLIMITED
         in_force = [temporary for temporary in self.temporary if temporary.holds_on(day)]
-        replacing = [temporary.amount for temporary in in_force if temporary.mode == "replace"]
+        replacing = [temporary for temporary in in_force if temporary.mode == "replace"]
         base = limit * self.coefficient.on(day)
         if replacing:
-            base = max(replacing) * COEFFICIENT_ONE
+            last = max(replacing, key=lambda temporary: (temporary.valid_from, temporary.amount))
+            base = last.amount * COEFFICIENT_ONE
         base += sum(temporary.amount for temporary in in_force if temporary.mode == "add") * COEFFICIENT_ONE
         return base * self.ratio_percent // (COEFFICIENT_ONE * PERCENT_WHOLE)
 

@@ -1,6 +1,7 @@
 """Credit profiles: what is set, its history, and what is used."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from typing import Any, Final
@@ -10,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.profiles import UNLIMITED, Limit, Profile, ProfileKey, Rule
 from credit.domain.rules import PRESET, CheckRule
-from credit.domain.terms import PLAIN
-from credit.repository.bodies import terms_of
+from credit.domain.terms import PLAIN, Temporary
+from credit.repository.bodies import TERMS, terms_of
 
 PROFILE_COLUMNS: Final = """
     cast(profile_id as text) as profile_id, scope, scope_id, object_type, object_id, currency,
@@ -120,18 +121,15 @@ async def set_limits(
     reason: str,
     person: str,
     now: datetime,
-    check_rule: str | None = None,
-    terms: bytes | None = None,
+    own: tuple[str | None, bytes | None] | None = None,
 ) -> None:
-    """Sets what a profile limits, and keeps the version for its history."""
-    values = {
-        "check_rule": check_rule,
-        "terms": terms,
-        "profile_id": profile_id,
-        "version": version,
-        "now": now,
-        **_limits(rules),
-    }
+    """Sets what a profile limits, and keeps the version for its history.
+
+    `own` are its check rule and its terms; left out, they stay as they are.
+    """
+    check_rule, terms = own or (None, None)
+    kept = {"check_rule": check_rule, "terms": terms, "keeps": own is None}
+    values = {"profile_id": profile_id, "version": version, "now": now, **kept, **_limits(rules)}
     await connection.execute(SET_LIMITS, {**values, "reason": reason, "person": person})
 
 
@@ -145,7 +143,8 @@ SET_LIMITS: Final = text(
             single_document_limit_minor = :single_document_limit,
             single_document_limit_unlimited = :single_document_limit_unlimited,
             single_document_limit_enforcement = :single_document_limit_enforcement,
-            check_rule = :check_rule, terms = :terms
+            check_rule = case when :keeps then check_rule else cast(:check_rule as text) end,
+            terms = case when :keeps then terms else cast(:terms as bytea) end
         where profile_id = :profile_id
         returning *)
     insert into credit_profile_version (profile_id, version, credit_limit_minor, credit_limit_unlimited,
@@ -302,6 +301,21 @@ async def pending_on(
     )
     found = rows.all()
     return (found[0].orders, int(found[0].total_all), found) if found else (0, 0, [])
+
+
+async def add_temporary(connection: AsyncConnection, profile_id: str, temporary: Temporary) -> None:
+    """Lets temporary credit count; what has ended long ago is dropped from the terms, not from its document."""
+    row = await connection.execute(
+        text("select terms from credit_profile where profile_id = :id for update"), {"id": profile_id}
+    )
+    stored = row.scalar_one()
+    terms = PLAIN if stored is None else terms_of(bytes(stored))
+    kept = [one for one in terms.temporary if one.valid_to >= temporary.valid_from]
+    changed = replace(terms, temporary=(*kept, temporary))
+    await connection.execute(
+        text("update credit_profile set terms = :terms where profile_id = :id"),
+        {"terms": TERMS.dump_json(changed), "id": profile_id},
+    )
 
 
 async def freeze(
