@@ -8,6 +8,7 @@ from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Re
 from contracts.text import Name
 from contracts.times import CalendarDate
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from credit.api.common import READERS, Body, CurrencyPath, IdPath, Why, unknown
 from credit.domain.matching import OBJECTS
@@ -20,10 +21,10 @@ router: Final = Router(tags=["check rules"])
 TYPES_MAX: Final = 200
 
 REASON_EXAMPLE: Final = "policy of 2026"
-COPY_EXAMPLE: Final = {"name": "Export", "reason": REASON_EXAMPLE}
-PREVIEW_EXAMPLE: Final = {"formula": "amount * 80 / 100", "sample": {"amount": 10_000}}
-PARAMETER_EXAMPLE: Final = {"scopes": ["group"], "objects": ["customer", "customer-group"]}
-RULE_EXAMPLE: Final = {
+COPY_EXAMPLE: Final[JsonDict] = {"name": "Export", "reason": REASON_EXAMPLE}
+PREVIEW_EXAMPLE: Final[JsonDict] = {"formula": "amount * 80 / 100", "sample": {"amount": 10_000}}
+PARAMETER_EXAMPLE: Final[JsonDict] = {"scopes": ["group"], "objects": ["customer", "customer-group"]}
+RULE_EXAMPLE: Final[JsonDict] = {
     "name": "Outbounds reject",
     "grace_days": 3,
     "types": [{"document_type": "outbound", "enforcement": {"credit-limit": "reject"}}],

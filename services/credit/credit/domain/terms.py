@@ -61,7 +61,7 @@ class Terms:
     def credit_limit(self, limit: Limit, day: date) -> Limit:
         """(limit x coefficient + temporary credit in force) x ratio, rounded down; nothing outside the period.
 
-        Temporary credit that replaces takes the place of limit x coefficient; of several the one that began last counts.
+        Temporary credit that replaces takes the place of limit x coefficient; of several the one that began last does.
         """
         if limit is None:
             return None
