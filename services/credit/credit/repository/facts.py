@@ -28,9 +28,12 @@ async def facts_of(
     currencies: Collection[str],
     now: datetime,
 ) -> Facts:
-    """What the check of these profiles needs; sets each profile's rule, and its overdue receivables if they count."""
-    if not profiles:
-        return await _first_facts(connection, sales_organisations)
+    """What the check of these profiles needs; sets each profile's rule, and its overdue receivables if they count.
+
+    Without a currency nothing is checked, and nothing is asked.
+    """
+    if not currencies:
+        return Facts()
     facts = await _first_facts(connection, sales_organisations)
     await set_rules(connection, profiles)
     await _set_overdue(connection, profiles, now.date())
