@@ -159,13 +159,15 @@ def new_cluster_id() -> str:
 
 
 async def answers(bootstrap_servers: str) -> bool:
-    """Whether a broker tells its cluster."""
+    """Whether a broker tells its cluster, and leads every partition that it has kept."""
     with quiet(logging.getLogger("aiokafka")):
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5_000)
         try:
             await admin.start()
             cluster = await admin.describe_cluster()
-            return bool(cluster["brokers"])
+            kept = await admin.describe_topics()
+            led = (partition["leader"] >= 0 for topic in kept for partition in topic["partitions"])
+            return bool(cluster["brokers"]) and all(led)
         except (KafkaError, OSError):
             return False
         finally:
