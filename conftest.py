@@ -15,8 +15,12 @@ SHARING_FOLDERS: Final = ("tests/faults", "tests/endtoend")
 structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deals tests out to workers by file, but folders that run five services to one worker, one after the other."""
+    """Deals tests out to workers by file, but folders that run five services to one worker, one after the other.
+
+    First of all hooks, because pytest-xdist reads the groups in its own.
+    """
     places = {config.rootpath / folder: place for place, folder in enumerate(SHARING_FOLDERS)}
     for item in items:
         shared = item.path.parent in places
