@@ -46,7 +46,7 @@ bench: setup ## Measure beside the floors (STRICT=1 fails on a missed goal)
 	@$(RUN) tests.bench $(if $(STRICT),--strict) $(ARGS)
 
 test: setup check ## Run all checks and all tests
-	@$(RUN) pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations=10 $(ARGS)
+	@$(RUN) pytest -n $(WORKERS) --no-loadscope-reorder --durations=10 $(ARGS)
 
 faults: setup ## Run the fault tests alone (ROUNDS=50 SECONDS=20 KILLS=5 SEED=7 for more kills at random)
 	@$(foreach name,ROUNDS SECONDS KILLS SEED,$(if $($(name)),COFFER_FAULT_$(name)=$($(name)))) \

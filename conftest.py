@@ -1,29 +1,40 @@
 """What all tests share: the fixtures of the local stack, each part started when the first test asks for it."""
 
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 import structlog
+from xdist.scheduler import LoadScopeScheduling
 
 import chassis  # noqa: F401  # before pytest takes the folder chassis/ for the package
 import contracts  # noqa: F401
 
 pytest_plugins = ["ops.local.fixtures"]
 
-SHARING_FOLDERS: Final = ("tests/faults", "tests/endtoend")
+FIVE_SERVICES: Final = ("tests/faults", "tests/endtoend")
+"""Folders whose tests start all services, and leave little of the machine to others of their kind."""
 
 structlog.configure(processors=[structlog.processors.KeyValueRenderer()])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deals tests out to workers by file, but folders that run five services to one worker, one after the other.
+class ByFile(LoadScopeScheduling):
+    """Deals tests out to workers by file, but those that run five services to one worker, one after the other."""
 
-    First of all hooks, because pytest-xdist reads the groups in its own.
-    """
-    places = {config.rootpath / folder: place for place, folder in enumerate(SHARING_FOLDERS)}
-    for item in items:
-        shared = item.path.parent in places
-        group = "five services" if shared else str(item.path.relative_to(config.rootpath))
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: places.get(item.path.parent, len(places)))
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return "five services" if file.startswith(FIVE_SERVICES) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begins with what takes longest."""
+    longest = [config.rootpath / folder for folder in FIVE_SERVICES]
+    items.sort(key=lambda item: _place(item.path, longest))
+
+
+def _place(path: Path, folders: list[Path]) -> int:
+    return next((place for place, folder in enumerate(folders) if path.is_relative_to(folder)), len(folders))

@@ -15,7 +15,7 @@ def day() -> Day:
     return Day.load()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def house(day: Day) -> Iterator[House]:
     """The five services on a broker and a database of their own, in whatever state the last test left them."""
     stack = Stack.for_tests("endtoend")
