@@ -32,6 +32,13 @@ class BookkeepingFailed(ChassisError):
         super().__init__(f"{step}: {cause}")
 
 
+class Overtaken(ChassisError):
+    """Another transaction has stored the same new row meanwhile; the next attempt finds it and goes on from it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} were stored by another transaction meanwhile")
+
+
 TRANSIENT_SQLSTATES: Final = frozenset(
     {
         "25P03",  # idle in transaction for too long: the session was ended
@@ -54,6 +61,7 @@ TRANSIENT_TYPES: Final = (
     PoolTimeout,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
+    Overtaken,
 )
 
 

@@ -18,6 +18,7 @@ from chassis.errors import Refused
 from chassis.records import EVENT_BYTES_MAX, SPECVERSION, Record
 
 EVENT_NAMESPACE: Final = UUID("6f9d7a52-5a51-4d3c-9a2e-0c1c3f1f7c11")
+EVENT_NAMESPACE_BYTES: Final = EVENT_NAMESPACE.bytes
 CONTENT_TYPE: Final = "application/json"
 
 E = TypeVar("E", bound=Event)
@@ -26,7 +27,7 @@ E = TypeVar("E", bound=Event)
 def derived_id(source: str, cause_id: str, event_type: str, index: int) -> str:
     """UUIDv5 (RFC 9562) of cause, type and index; made by hand because each event needs one."""
     name = f"{source}\n{cause_id}\n{event_type}\n{index}".encode()
-    digest = bytearray(sha1(EVENT_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16])
+    digest = bytearray(sha1(EVENT_NAMESPACE_BYTES + name, usedforsecurity=False).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     text = digest.hex()
@@ -240,29 +241,32 @@ def outbox_parameters(rows: Sequence[OutboxRow]) -> dict[str, Any]:
     return OUTBOX.parameters((row.topic, row.key, row.headers, row.body) for row in rows)
 
 
+TIMERS: Final = Columns(
+    timer_kinds="text", timer_keys="text", due="timestamptz", correlations="text", traces="text"
+)
+SET_TIMERS: Final = text(
+    f"""
+    insert into timer (kind, key, due_at, correlation_id, traceparent)
+    select * from unnest({TIMERS.sql})
+    on conflict (kind, key) do update
+    set due_at = excluded.due_at, correlation_id = excluded.correlation_id,
+        traceparent = excluded.traceparent, attempts = 0
+    """
+)
+
+
 async def _set_timers(
     connection: AsyncConnection, timers: dict[tuple[str, str], tuple[datetime, CausedBy]]
 ) -> None:
-    rows = sorted(timers.items())
-    await connection.execute(
-        text(
-            """
-            insert into timer (kind, key, due_at, correlation_id, traceparent)
-            select * from unnest(cast(:kinds as text[]), cast(:keys as text[]), cast(:due as timestamptz[]),
-                                 cast(:correlations as text[]), cast(:traces as text[]))
-            on conflict (kind, key) do update
-            set due_at = excluded.due_at, correlation_id = excluded.correlation_id,
-                traceparent = excluded.traceparent, attempts = 0
-            """
-        ),
-        {
-            "kinds": [kind for (kind, _), _ in rows],
-            "keys": [key for (_, key), _ in rows],
-            "due": [due_at for _, (due_at, _) in rows],
-            "correlations": [cause.correlation_id for _, (_, cause) in rows],
-            "traces": [cause.traceparent for _, (_, cause) in rows],
-        },
-    )
+    rows = [
+        (kind, key, due_at, cause.correlation_id, cause.traceparent)
+        for (kind, key), (due_at, cause) in sorted(timers.items(), key=_timer_place)
+    ]
+    await connection.execute(SET_TIMERS, TIMERS.parameters(rows))
+
+
+def _timer_place(timer: tuple[tuple[str, str], object]) -> tuple[str, str]:
+    return timer[0]
 
 
 async def _cancel_timers(connection: AsyncConnection, timers: Sequence[tuple[str, str]]) -> None:

@@ -1,4 +1,7 @@
-"""master-data-changed: the full, versioned state of one master record, as the ERP holds it."""
+"""master-data-changed: the full, versioned state of one master record, as the ERP holds it.
+
+Version 2 adds plan items and members of plan dimensions.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -7,7 +10,7 @@ from pydantic import Field
 
 from contracts.event import EXTERNAL, Event, event
 from contracts.numbers import Version
-from contracts.text import Id, Name, TimeZone
+from contracts.text import Code, Id, Name, TimeZone
 from contracts.times import Moment
 
 
@@ -55,9 +58,58 @@ class UserRight:
     right: Literal["use-balance"]
 
 
-@event("master-data-changed", 1, key="id", producers=(EXTERNAL,))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanItem:
+    """What cash is planned for, such as wages or sales, in a tree of its own."""
+
+    kind: Literal["plan-item"]
+    name: Name
+    parent: Id | None = None
+    """The plan item that this one is a part of."""
+    direction: Literal["in", "out"] | None = None
+    """Whether cash comes in or goes out; absent where its parts do both."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionMember:
+    """A member of a further dimension of plans, such as a bank, a project or a settlement method."""
+
+    kind: Literal["dimension-member"]
+    dimension: Code
+    name: Name
+    parent: Id | None = None
+    """The member that this one is a part of."""
+
+
+@event("master-data-changed", 2, key="id", producers=(EXTERNAL,))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterDataChanged(Event):
+    """A higher `version` of the same (kind, id) replaces a lower one; `active` false retires the record."""
+
+    id: Id
+    """Names the record within its kind; also the Kafka key."""
+    version: Version
+    """Counts up with each change; gaps are allowed."""
+    active: Annotated[bool, Field(strict=True)] = True
+    changed_at: Moment
+    """When the record changed in the system that owns it."""
+    record: Annotated[
+        Organisation | Customer | Account | UserRight | PlanItem | DimensionMember,
+        Field(discriminator="kind"),
+    ]
+    """The whole record after the change."""
+
+
+def with_plan_items(old: "MasterDataChangedV1") -> MasterDataChanged:
+    """Version 2 says of these kinds what version 1 said."""
+    return MasterDataChanged(
+        id=old.id, version=old.version, active=old.active, changed_at=old.changed_at, record=old.record
+    )
+
+
+@event("master-data-changed", 1, key="id", producers=(EXTERNAL,), upcast=with_plan_items)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterDataChangedV1(Event):
     """A higher `version` of the same (kind, id) replaces a lower one; `active` false retires the record."""
 
     id: Id

@@ -1,12 +1,11 @@
 """plan-checked: what the cash plan says to a document, with the numbers of every policy that it met."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from contracts.document_posted import DocumentOperation, DocumentType
-from contracts.event import Event, event
+from contracts.event import Event, event, message
 from contracts.money import Amount, SignedAmount
 from contracts.numbers import Revision
 from contracts.order import Reasons
@@ -16,7 +15,7 @@ from contracts.times import Moment
 FINDINGS_MAX = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class PlanFinding:
     """One policy of one planning system; available = effective - pre_occupied - actual, before the document."""
 
@@ -43,7 +42,7 @@ class PlanFinding:
 
 
 @event("plan-checked", 1, key="entity", producers=("cashplan",))
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class PlanChecked(Event):
     """The answer to a request; the most severe finding of all systems decides, and it occupies in all or in none.
 

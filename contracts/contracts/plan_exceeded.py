@@ -1,10 +1,9 @@
 """plan-exceeded: a document does not fit the cash plan, whatever was decided about it."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from contracts.addressee import Addressees
-from contracts.event import Event, event
+from contracts.event import Event, event, message
 from contracts.money import Amount, SignedAmount
 from contracts.numbers import Revision
 from contracts.text import Code, DocumentId, Id, Name
@@ -12,7 +11,7 @@ from contracts.times import Moment
 
 
 @event("plan-exceeded", 1, key="entity", producers=("cashplan",))
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class PlanExceeded(Event):
     """One check that found too little plan, with its numbers; once per `check_id`.
 

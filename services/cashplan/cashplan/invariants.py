@@ -110,6 +110,20 @@ CHECKS: Final = (
         """,
     ),
     Check(
+        name="parked-documents-are-counted",
+        sentence="A document counts the operations that wait for an earlier one, and none of them has had its turn.",
+        sql="""
+        select source, document_type, document_id, d.parked, p.waiting, d.revision, p.lowest
+        from control_document d
+        full join (
+            select source, document_type, document_id, count(*) as waiting, min(revision) as lowest
+            from parked_document
+            group by source, document_type, document_id
+        ) p using (source, document_type, document_id)
+        where coalesce(d.parked, 0) <> coalesce(p.waiting, 0) or p.lowest <= d.revision
+        """,
+    ),
+    Check(
         name="effective-plan-has-its-filing",
         sentence="Every effective cell comes from a filing that is effective, and is adjusted from what was approved.",
         sql="""

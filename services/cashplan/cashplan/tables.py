@@ -26,6 +26,21 @@ from sqlalchemy import (
 
 METADATA: Final = MetaData()
 
+master_record = Table(
+    "master_record",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("record_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("parent", Text),
+    Column("direction", Text),
+    Column("dimension", Text),
+    Column("active", Boolean, nullable=False),
+    CheckConstraint("kind in ('organisation', 'plan-item', 'dimension-member')"),
+    CheckConstraint("(kind = 'dimension-member') = (dimension is not null)"),
+)
+
 organisation = Table(
     "organisation",
     METADATA,
@@ -332,7 +347,26 @@ control_document = Table(
     Column("state", LargeBinary, nullable=False),
     Column("confirmed_state", LargeBinary),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("parked", Integer, nullable=False),
     PrimaryKeyConstraint(*DOCUMENT),
+    CheckConstraint("parked between 0 and 64"),
+)
+
+parked_document = Table(
+    "parked_document",
+    METADATA,
+    *_document_columns(),
+    Column("revision", Integer, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("stance", Text, nullable=False),
+    Column("sequence", BigInteger, Identity(always=True), nullable=False),
+    Column("posted", LargeBinary, nullable=False),
+    Column("event_source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("traceparent", Text),
+    Column("parked_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint(*DOCUMENT, "revision", "operation", "stance"),
 )
 
 control_holding = Table(

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.stack
 
 WEEK, NEXT_WEEK = "2026-11-W46", "2026-11-W47"
 DAY, NEXT_DAY = date(2026, 11, 10), date(2026, 11, 17)
+OCTOBER_LATER = datetime(2026, 10, 21, 8, 1, tzinfo=UTC)
 
 
 def alone(types: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -258,7 +260,7 @@ async def test_a_batch_takes_a_constant_number_of_statements(group: Any, post: A
         )
     finally:
         object.__setattr__(subscription, "handler", handle)
-    assert seen == [9]
+    assert seen == [5]
 
 
 async def test_32_at_once_on_one_item_with_two_instances_never_take_more_than_the_plan(
@@ -342,3 +344,146 @@ async def test_each_check_reports_spoiled_data(group: Any, post: Any, check: str
     assert await group.findings() == []
     await group.harness.spoil(sql)
     assert check in await group.findings()
+
+
+def outcomes(events: Any) -> list[tuple[int, str]]:
+    return [(event.document_revision, event.outcome) for event in only(events, PlanChecked)]
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one-by-one", "in-one-batch"])
+async def test_operations_in_any_order_end_alike(group: Any, post: Any, together: bool) -> None:
+    """Asked 60 and posted, asked 10 and posted, closed; whichever comes first, each is taken in its turn."""
+    await planned(group)
+    for number, order in enumerate(permutations(range(5))):
+        name = f"R{number}"
+        history = [
+            post("payment-request", name, "60.00", DAY, stance="request"),
+            post("payment-request", name, "60.00", DAY),
+            post("payment-request", name, "10.00", DAY, revision=2, stance="request"),
+            post("payment-request", name, "10.00", DAY, revision=2),
+            post("payment-request", name, "10.00", DAY, revision=3, operation="close"),
+        ]
+        batches = [[history[each] for each in order]] if together else [[history[each]] for each in order]
+        events = [event for batch in batches for event in await group.harness.play(*batch)]
+        told = outcomes(events)
+        assert sorted(revision for revision, _ in told) == [1, 2], order
+        assert (await cells(group))[WEEK, ""] == (100_00, 0, 0), order
+        lower_came_late = order.index(0) > order.index(1) and order.index(0) > order.index(2)
+        if not lower_came_late:
+            assert all(outcome in ("approved", "declined") for _, outcome in told)
+    rows = await group.harness.rows("select distinct revision, parked from control_document")
+    assert rows == [{"revision": 3, "parked": 0}]
+    assert await group.harness.rows("select * from parked_document") == []
+    assert await group.harness.rows("select * from timer where kind = 'document-parked'") == []
+    assert await group.findings() == []
+
+
+async def test_what_comes_before_its_predecessor_waits_and_occupies_nothing(group: Any, post: Any) -> None:
+    await planned(group)
+    later = post("payment-request", "R1", "30.00", DAY, revision=2, stance="request")
+    assert outcomes(await group.harness.play(later)) == []
+    assert (await cells(group))[WEEK, ""] == (100_00, 0, 0)
+    assert await group.findings() == []
+    assert outcomes(await group.harness.play(later)) == []
+    events = await group.harness.play(post("payment-request", "R1", "60.00", DAY, stance="request"))
+    assert outcomes(events) == [(1, "approved"), (2, "approved")]
+    assert (await cells(group))[WEEK, ""] == (100_00, 30_00, 0)
+    assert await group.findings() == []
+
+
+async def test_a_predecessor_that_never_comes_declines_the_request_and_posts_the_fact(
+    group: Any, post: Any
+) -> None:
+    await planned(group)
+    await group.harness.play(
+        post("payment-request", "R1", "30.00", DAY, revision=2, stance="request"),
+        post("payment-request", "R2", "40.00", DAY, revision=2),
+        post("payment-request", "R2", "45.00", DAY, revision=3),
+    )
+    assert (await cells(group))[WEEK, ""] == (100_00, 0, 0)
+    events = await group.harness.fire_timers(OCTOBER_LATER)
+    (told,) = only(events, PlanChecked)
+    assert (told.outcome, told.reasons[0].code) == ("declined", "predecessor-missing")
+    assert (await cells(group))[WEEK, ""] == (100_00, 45_00, 0)
+    next_one = post("payment-request", "R1", "20.00", DAY, revision=3, stance="request")
+    assert outcomes(await group.harness.play(next_one)) == [(3, "approved")]
+    assert await group.findings() == []
+
+
+async def test_no_more_than_64_operations_of_a_document_wait(group: Any, post: Any) -> None:
+    await planned(group)
+    early = [post("payment-request", "R1", "10.00", DAY, revision=revision) for revision in range(2, 66)]
+    await group.harness.play(*early)
+    assert (await group.harness.rows("select parked from control_document")) == [{"parked": 64}]
+    await group.harness.play(post("payment-request", "R1", "15.00", DAY, revision=80))
+    assert (await group.harness.rows("select parked, revision from control_document")) == [
+        {"parked": 0, "revision": 80}
+    ]
+    assert (await cells(group))[WEEK, ""] == (100_00, 15_00, 0)
+    assert await group.findings() == []
+
+
+def over(post: Any, revision: int = 1, **others: Any) -> Any:
+    """Ten more than its contract has."""
+    others = {"stance": "request", "item": "purchases", "contract_number": "C1", **others}
+    return post("payment-request", "R1", "80.00", DAY, revision=revision, **others)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_a_held_request_that_was_withdrawn_is_not_pending_any_more(
+    group: Any, post: Any, order: tuple[int, ...]
+) -> None:
+    """Asked and held, recalled, asked again at its old revision: in every order, one by one."""
+    await planned(group)
+    history = [over(post), over(post, 2, operation="recall", stance="fact"), over(post)]
+    told = [outcomes(await group.harness.play(history[each])) for each in order]
+    answered = [each for each in told if each]
+    if order.index(1) == 2:
+        assert answered == [[(1, "pending-approval")], [(1, "pending-approval")]]
+    else:
+        assert answered == [[(1, "pending-approval")], [(1, "declined")]]
+    assert (await group.ask("max", "GET", "/special-approvals"))["items"] == []
+    again = await group.harness.play(over(post))
+    assert outcomes(again) == [(1, "declined")]
+    assert only(again, PlanChecked)[0].reasons[0].code == "superseded"
+    assert outcomes(await group.harness.play(over(post, 3))) == [(3, "pending-approval")]
+    assert len((await group.ask("max", "GET", "/special-approvals"))["items"]) == 1
+    assert await group.findings() == []
+
+
+async def test_a_request_asked_again_after_it_was_withdrawn_or_rejected_waits_anew(
+    group: Any, post: Any
+) -> None:
+    await planned(group)
+    await group.harness.play(over(post))
+    await group.harness.play(over(post, operation="recall", stance="fact"))
+    events = await group.harness.play(over(post))
+    assert outcomes(events) == [(1, "pending-approval")]
+    (waiting,) = (await group.ask("max", "GET", "/special-approvals"))["items"]
+    assert waiting["approval_id"] == answer(events).approval_id
+    path = f"/special-approvals/{waiting['approval_id']}"
+    await group.ask("max", "POST", f"{path}/reject", {"note": "no"})
+    assert outcomes(await group.harness.play(over(post))) == [(1, "pending-approval")]
+    (waiting,) = (await group.ask("max", "GET", "/special-approvals"))["items"]
+    await group.ask("max", "POST", f"/special-approvals/{waiting['approval_id']}/approve", {})
+    assert (await cells(group, "purchases"))[WEEK, ""] == (100_00, 80_00, 0)
+    assert await group.findings() == []
+
+
+async def test_two_instances_that_meet_a_new_document_take_it_one_after_the_other(
+    group: Any, post: Any
+) -> None:
+    """The same document comes by two partitions at once; whoever stores it second begins again from the first."""
+    await planned(group)
+    instances = [group.harness.context, group.harness.instance()]
+    for number in range(8):
+        history = [
+            group.harness.raw(post("payment-request", f"R{number}", "5.00", DAY), partition=0),
+            group.harness.raw(post("payment-request", f"R{number}", "7.00", DAY, revision=2), partition=1),
+        ]
+        await asyncio.gather(
+            *(each.consumer.consume([record]) for each, record in zip(instances, history, strict=True))
+        )
+    await instances[1].database.close()
+    assert (await cells(group))[WEEK, ""] == (100_00, 56_00, 0)
+    assert await group.findings() == []

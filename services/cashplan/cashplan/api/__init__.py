@@ -9,6 +9,7 @@ from cashplan.api import (
     collecting,
     control,
     filings,
+    masterdata,
     organisations,
     pool,
     position,
@@ -31,5 +32,6 @@ ROUTERS: Final = (
     position.router,
     accounts.router,
     organisations.router,
+    masterdata.router,
     todos.router,
 )

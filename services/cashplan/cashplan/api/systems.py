@@ -128,8 +128,8 @@ async def store_system(system_id: Id, body: Basics, work: Work, principal: Curre
     if version == 0:
         await _save_all(work, _new(system_id, body, principal), principal)
         return PartSaved(kind="basics", warnings=[])
-    system = await _administered(work.connection, system_id, principal)
-    return await _save_part(work, system, PARTS["basics"], body, principal)
+    system = await administered(work.connection, system_id, principal)
+    return await save_part(work, system, PARTS["basics"], body, principal)
 
 
 def _new(system_id: str, basics: Basics, principal: Principal) -> PlanningSystem:
@@ -193,7 +193,7 @@ def _view(system: PlanningSystem) -> SystemView:
     )
 
 
-async def _administered(connection: AsyncConnection, system_id: str, principal: Principal) -> PlanningSystem:
+async def administered(connection: AsyncConnection, system_id: str, principal: Principal) -> PlanningSystem:
     """The system, for who administers it; a division's own system is nobody else's to change."""
     system = await known_system(connection, system_id)
     if not holds(system, principal, ("administrator",), None):
@@ -201,7 +201,7 @@ async def _administered(connection: AsyncConnection, system_id: str, principal: 
     return system
 
 
-async def _save_part(
+async def save_part(
     work: UnitOfWork, system: PlanningSystem, part: Part, value: Any, principal: Principal
 ) -> PartSaved:
     with refusals():
@@ -268,8 +268,8 @@ def _declare(part: Part) -> None:
         principal: CurrentPrincipal,
     ) -> PartSaved:
         await system_rows.locked_version(work.connection, system_id, work.now)
-        system = await _administered(work.connection, system_id, principal)
-        return await _save_part(work, system, part, body, principal)
+        system = await administered(work.connection, system_id, principal)
+        return await save_part(work, system, part, body, principal)
 
     async def read_part(system_id: Id, reader: Reader, principal: CurrentPrincipal) -> Any:
         system = await known_system(reader, system_id)
@@ -298,9 +298,9 @@ def _declare_import(part: Part) -> None:
         system_id: Id, file: Annotated[UploadFile, File()], work: Work, principal: CurrentPrincipal
     ) -> PartSaved:
         await system_rows.locked_version(work.connection, system_id, work.now)
-        system = await _administered(work.connection, system_id, principal)
+        system = await administered(work.connection, system_id, principal)
         nodes = _nodes(part, await file.read())
-        return await _save_part(work, system, part, nodes, principal)
+        return await save_part(work, system, part, nodes, principal)
 
     import_part.__name__ = f"import_{part.attribute}"
     router.post(

@@ -5,11 +5,13 @@ Available = effective - pre-occupied - actual. Check and occupy are one step. So
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
+
+from contracts.event import message
 
 from cashplan.domain.cells import members_text, reduced
 from cashplan.domain.documents import (
@@ -26,7 +28,7 @@ from cashplan.domain.documents import (
 from cashplan.domain.mappings import ENTITY, ITEM, MemberMapping, mapped, member_for
 from cashplan.domain.periods import Period, quarter_of
 from cashplan.domain.rates import converted
-from cashplan.domain.systems import ControlPolicy, FilingType, PlanningSystem, Timing
+from cashplan.domain.systems import ControlPolicy, FilingType, PlanningSystem
 
 Outcome = Literal["not-controlled", "passed", "warned", "tolerated", "held", "blocked", "flagged"]
 SEVERITY: Final[Mapping[Outcome, int]] = {
@@ -75,6 +77,7 @@ class Held(NamedTuple):
         return Held(self.pre_occupied - other.pre_occupied, self.actual - other.actual)
 
 
+NOTHING: Final = Held()
 Holdings = dict[Slot, Held]
 
 
@@ -97,6 +100,7 @@ class Cell:
     actual: int = 0
     is_planned: bool = False
     first_day: date = date(2000, 1, 1)
+    is_stored: bool = False
 
     @property
     def occupied(self) -> int:
@@ -138,7 +142,7 @@ def _group(slot: Slot) -> Group:
     return slot.system, slot.filing_type, slot.entity, slot.item, slot.currency
 
 
-@dataclass(frozen=True, kw_only=True)
+@message
 class PlanFinding:
     """What one policy says of one document, with the numbers before it."""
 
@@ -163,7 +167,7 @@ class PlanFinding:
         return self.effective - self.pre_occupied - self.actual
 
 
-@dataclass(frozen=True, kw_only=True)
+@message
 class PlanDecision:
     """The answer to one document: the most severe outcome, every finding, and the states and cells after it."""
 
@@ -186,21 +190,55 @@ class RateOf:
         return Decimal(1) if currency == target else self._rates.get((system, currency, target))
 
 
+class Place(NamedTuple):
+    """Where a line stands in a filing type, whatever its period; without an entity, nowhere."""
+
+    entity: str
+    item: str
+    members: str
+    fields: str
+    missing: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class Controller:
     """Everything that decisions of one batch have in common."""
 
     systems: Sequence[PlanningSystem]
     rates: RateOf = field(default_factory=RateOf)
+    concerned: dict[str, list[PlanningSystem]] = field(default_factory=dict)
+    places: dict[tuple[int, str, str], tuple[DocumentLine, Place]] = field(default_factory=dict)
+    """Places as they were found, by line, system and filing type; the line is kept, so that its id stays its own."""
 
     def affected(self, posted: Posted) -> list[DocumentKey]:
         """The documents whose state an operation touches: its own, and those that its lines come from."""
-        return sorted({posted.key, *(each.key for line in posted.lines for each in line.upstream)})
+        keys = {posted.key}
+        for line in posted.lines:
+            for each in line.upstream:
+                keys.add(each.key)
+        return sorted(keys)
+
+    def systems_of(self, document_type: str) -> list[PlanningSystem]:
+        """The systems whose timing speaks of a document type."""
+        if document_type not in self.concerned:
+            self.concerned[document_type] = [
+                system
+                for system in self.systems
+                if any(timing.document_type == document_type for timing in system.timings)
+            ]
+        return self.concerned[document_type]
+
+    def place(self, system: PlanningSystem, filing_type: FilingType, line: DocumentLine) -> Place:
+        """Where a line stands, found once."""
+        key = id(line), system.id, filing_type.id
+        found = self.places.get(key)
+        if found is None:
+            found = self.places[key] = line, _place(system, filing_type, line)
+        return found[1]
 
     def slots(self, state: DocumentState) -> dict[Slot, date]:
         """Where a document would stand if it counted, for loading and locking."""
-        counted, _ = _Reading(self, state).first_days()
-        return counted
+        return _Reading(self, state).first_days()
 
     def holdings(self, state: DocumentState) -> tuple[Holdings, list[Unmapped], dict[Slot, date]]:
         """What a document holds now, in every system whose timing speaks of it."""
@@ -269,24 +307,27 @@ class Controller:
         changed = {posted.key: own}
         settled_now = settlements_of(own)
         settled_before = settlements_of(own_before)
-        for key in sorted({*settled_now, *settled_before} - {posted.key}):
-            nothing = Settlement(key=posted.key, operations=(), currency=own.currency, amounts={})
-            if key in states:
-                changed[key] = with_settlement(states[key], settled_now.get(key, nothing))
+        if settled_now or settled_before:
+            for key in sorted({*settled_now, *settled_before} - {posted.key}):
+                nothing = Settlement(key=posted.key, operations=(), currency=own.currency, amounts={})
+                if key in states:
+                    changed[key] = with_settlement(states[key], settled_now.get(key, nothing))
         return changed
 
     def _with_rates(self, state: DocumentState) -> DocumentState:
         """The rate that first converted a document stays with it, for its reversals too."""
-        rates = dict(state.rates)
+        currencies = {state.currency, *[each.currency for each in state.settled]} - {""}
+        rates: dict[str, str] = {}
         for system in self.systems:
             target = system.basics.plan_currency
-            for currency in {state.currency, *(each.currency for each in state.settled)} - {""}:
+            if target is None or currencies == {target}:
+                continue
+            for currency in currencies - {target}:
                 name = f"{system.id} {currency}"
-                if target is not None and currency != target and name not in rates:
-                    rate = self.rates.rate(system.id, currency, target)
-                    if rate is not None:
-                        rates[name] = str(rate)
-        return state if rates == state.rates else replace(state, rates=rates)
+                rate = None if name in state.rates else self.rates.rate(system.id, currency, target)
+                if rate is not None:
+                    rates[name] = str(rate)
+        return replace(state, rates={**state.rates, **rates}) if rates else state
 
     def _changes(
         self,
@@ -306,8 +347,8 @@ class Controller:
             unmapped += missing
             holdings[key] = held
             for slot in held_before.keys() | held.keys():
-                change = held.get(slot, Held()).minus(held_before.get(slot, Held()))
-                changes[slot] = changes.get(slot, Held()).plus(change)
+                change = held.get(slot, NOTHING).minus(held_before.get(slot, NOTHING))
+                changes[slot] = changes[slot].plus(change) if slot in changes else change
         return (
             {slot: change for slot, change in changes.items() if any(change)},
             holdings,
@@ -335,7 +376,7 @@ def _worst(findings: Sequence[PlanFinding], is_controlled: bool) -> Outcome:
     return max([least, *(finding.outcome for finding in findings)], key=lambda outcome: SEVERITY[outcome])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Reading:
     """One document as each system and filing type reads it."""
 
@@ -346,96 +387,72 @@ class _Reading:
         held: Holdings = {}
         unmapped: list[Unmapped] = []
         first_days: dict[Slot, date] = {}
-        for system, timings in self._concerned():
-            effects = _effects(timings, self.state.operations)
+        for system in self._concerned():
+            effects = effects_of(system, self.state.key.document_type, self.state.operations)
+            if not effects:
+                continue
             for filing_type in system.filing_types:
-                for line, slots, missing in self._placed(system, filing_type):
-                    unmapped += missing if effects else []
-                    minor = self._occupied(system, filing_type, line, effects) if slots else Held()
-                    for slot, first_day in slots.items():
-                        if any(minor):
-                            held[slot] = held.get(slot, Held()).plus(minor)
+                for line in self.state.lines:
+                    place = self.controller.place(system, filing_type, line)
+                    unmapped += self._missing(system, line, place)
+                    minor = self._occupied(system, filing_type, line, effects) if place.entity else NOTHING
+                    if any(minor):
+                        for slot, first_day in self._slots(
+                            system, filing_type, line, place, "actual" in effects
+                        ):
+                            held[slot] = held[slot].plus(minor) if slot in held else minor
                             first_days[slot] = first_day
-        return held, list(dict.fromkeys(unmapped)), first_days
+        return held, list(dict.fromkeys(unmapped)) if unmapped else unmapped, first_days
 
-    def first_days(self) -> tuple[dict[Slot, date], list[Unmapped]]:
+    def first_days(self) -> dict[Slot, date]:
         slots: dict[Slot, date] = {}
-        unmapped: list[Unmapped] = []
-        for system, _ in self._concerned():
+        for system in self._concerned():
             for filing_type in system.filing_types:
-                for is_actual in self._stages():
-                    for _, placed, missing in self._placed(system, filing_type, is_actual):
-                        slots |= placed
-                        unmapped += missing
-        return slots, unmapped
+                for line in self.state.lines:
+                    place = self.controller.place(system, filing_type, line)
+                    for is_actual in self._stages() if place.entity else ():
+                        slots.update(self._slots(system, filing_type, line, place, is_actual))
+        return slots
 
     def _stages(self) -> tuple[bool, ...]:
         """Whether a document could stand elsewhere once it is actual."""
         is_same = self.state.day == self.state.due_day and not self.state.moved
         return (False,) if is_same else (False, True)
 
-    def _concerned(self) -> Iterable[tuple[PlanningSystem, list[Timing]]]:
-        for system in self.controller.systems:
-            kind = self.state.key.document_type
-            timings = [timing for timing in system.timings if timing.document_type == kind]
-            if timings and self.state.is_known:
-                yield system, timings
+    def _concerned(self) -> Sequence[PlanningSystem]:
+        return self.controller.systems_of(self.state.key.document_type) if self.state.is_known else ()
 
-    def _placed(
-        self, system: PlanningSystem, filing_type: FilingType, is_actual: bool | None = None
-    ) -> Iterable[tuple[DocumentLine, dict[Slot, date], list[Unmapped]]]:
-        if is_actual is None:
-            timings = [each for each in system.timings if each.document_type == self.state.key.document_type]
-            is_actual = "actual" in _effects(timings, self.state.operations)
-        for line in self.state.lines:
-            found = mapped(
-                system.mappings or DEFAULT_MAPPINGS, system.members, line.attributes, system.aliases
-            )
-            missing = [
-                Unmapped(system.id, self.state.key, line.line_id, dimension, tried)
-                for dimension, tried in found.missing.items()
-            ]
-            if ENTITY in found.missing or ITEM in found.missing:
-                yield line, {}, missing
-                continue
-            yield line, self._slots(system, filing_type, line, found.members, is_actual), missing
+    def _missing(self, system: PlanningSystem, line: DocumentLine, place: Place) -> list[Unmapped]:
+        return [
+            Unmapped(system.id, self.state.key, line.line_id, dimension, tried)
+            for dimension, tried in place.missing
+        ]
 
     def _slots(
         self,
         system: PlanningSystem,
         filing_type: FilingType,
         line: DocumentLine,
-        members: Mapping[str, str],
+        place: Place,
         is_actual: bool,
-    ) -> dict[Slot, date]:
-        if ENTITY not in members or ITEM not in members:
-            return {}
+    ) -> list[tuple[Slot, date]]:
+        """The main cell that a line fills, and its group of detail rows where a policy controls on fields."""
         period = self._period(system, filing_type, line, is_actual)
-        dimensions = system.plan_dimensions(filing_type.id, members[ENTITY], members[ITEM])
-        slot = Slot(
-            system=system.id,
-            filing_type=filing_type.id,
-            entity=members[ENTITY],
-            item=members[ITEM],
-            period=period.code,
-            currency=system.basics.plan_currency or self.state.currency,
-            members=members_text({name: members[name] for name in dimensions if name in members}),
+        currency = system.basics.plan_currency or self.state.currency
+        main = Slot(
+            system.id, filing_type.id, place.entity, place.item, period.code, currency, place.members, ""
         )
-        slots = {slot: period.first_day}
-        names = system.control_fields(filing_type.id, members[ITEM])
-        if names:
-            fields = {name: value for name in names if (value := _field(system, name, line))}
-            slots[slot._replace(fields=members_text(fields) or "-")] = period.first_day
-        return slots
+        if not place.fields:
+            return [(main, period.first_day)]
+        return [(main, period.first_day), (main._replace(fields=place.fields), period.first_day)]
 
     def _period(
         self, system: PlanningSystem, filing_type: FilingType, line: DocumentLine, is_actual: bool
     ) -> Period:
         state = self.state
         day = state.day if is_actual else state.due_day
-        moved = state.moved.get(f"{system.id}/{filing_type.id}/{line.line_id}")
-        if moved is not None and not is_actual:
-            day = moved
+        if state.moved and not is_actual:
+            day = state.moved.get(f"{system.id}/{filing_type.id}/{line.line_id}", day)
         return filing_type.scheme.leaf(day)
 
     def _occupied(
@@ -445,17 +462,20 @@ class _Reading:
         if "actual" in effects:
             return Held(0, amount)
         if "pre-occupy" not in effects or "release" in effects:
-            return Held()
-        released = self.state.released.get(f"{system.id}/{filing_type.id}/{line.line_id}", 0)
-        return Held(max(0, amount - self._settled(system, line) - released), 0)
+            return NOTHING
+        if self.state.settled:
+            amount -= self._settled(system, line)
+        if self.state.released:
+            amount -= self.state.released.get(f"{system.id}/{filing_type.id}/{line.line_id}", 0)
+        return Held(max(0, amount), 0)
 
     def _settled(self, system: PlanningSystem, line: DocumentLine) -> int:
         """What payments have settled of a line: what names it, and its share of what names the whole, in turn."""
         own, whole = 0, 0
         named: dict[str, int] = defaultdict(int)
         for settlement in self.state.settled:
-            timings = [each for each in system.timings if each.document_type == settlement.key.document_type]
-            if not _effects(timings, settlement.operations) & {"actual", "pre-occupy"}:
+            effects = effects_of(system, settlement.key.document_type, settlement.operations)
+            if not effects & {"actual", "pre-occupy"}:
                 continue
             for line_id, minor in settlement.amounts.items():
                 amount = self._converted(system, minor, settlement.currency)
@@ -479,9 +499,38 @@ class _Reading:
         return converted(minor, currency, target, Decimal(rate))
 
 
-def _effects(timings: Sequence[Timing], operations: Sequence[str]) -> frozenset[str]:
-    return frozenset(
-        timing.effect for timing in timings if in_effect(operations, timing.operation, timing.reversed_by)
+def effects_of(system: PlanningSystem, document_type: str, operations: Sequence[str]) -> frozenset[str]:
+    """What a document does to the plan after these operations, by the system's timings."""
+    key = document_type, tuple(operations)
+    if key not in system.found_effects:
+        system.found_effects[key] = frozenset(
+            timing.effect
+            for timing in system.timings
+            if timing.document_type == document_type
+            and in_effect(operations, timing.operation, timing.reversed_by)
+        )
+    return system.found_effects[key]
+
+
+NOWHERE: Final = Place("", "", "", "", ())
+
+
+def _place(system: PlanningSystem, filing_type: FilingType, line: DocumentLine) -> Place:
+    found = mapped(system.mappings or DEFAULT_MAPPINGS, system.members, line.attributes, system.aliases)
+    missing = tuple(found.missing.items())
+    members = found.members
+    if ENTITY not in members or ITEM not in members:
+        return NOWHERE._replace(missing=missing)
+    entity, item = members[ENTITY], members[ITEM]
+    dimensions = system.plan_dimensions(filing_type.id, entity, item)
+    names = system.control_fields(filing_type.id, item)
+    fields = {name: value for name in names if (value := _field(system, name, line))}
+    return Place(
+        entity,
+        item,
+        members_text({name: members[name] for name in dimensions if name in members}) if dimensions else "",
+        (members_text(fields) or "-") if names else "",
+        missing,
     )
 
 
@@ -560,6 +609,8 @@ class _Judge:
         found: list[PlanFinding] = []
         for system in self.controller.systems:
             own = {slot: change for slot, change in changes.items() if slot.system == system.id}
+            if not own:
+                continue
             for scope, slots in self._scopes(system, own).items():
                 found += self._judged(system, scope, {slot: own[slot] for slot in slots}, first_days)
         return found
@@ -575,7 +626,7 @@ class _Judge:
             if slot.fields and not policy.fields:
                 continue
             items = system.item_tree.subtree(policy.item or slot.item) if policy.item_total else [slot.item]
-            members = reduced(slot.members, policy.dimensions)
+            members = reduced(slot.members, policy.dimensions) if policy.dimensions else ""
             fields = _reduced_fields(slot.fields, policy.fields) if slot.fields else ""
             scopes[_Scope(policy, slot.entity, tuple(items), slot.currency, members, fields)].append(slot)
         return scopes

@@ -5,11 +5,16 @@ compared with what it occupied before; nothing is ever added up from steps.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+from contracts.event import message
 
 Stance = Literal["request", "fact"]
+
+PARKED_MAX: Final = 64
+"""Operations of one document that wait for an earlier one."""
 
 
 class DocumentKey(NamedTuple):
@@ -26,7 +31,7 @@ class Upstream(NamedTuple):
     minor: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@message
 class DocumentLine:
     """`attributes` are what mappings and control read: the document's own with the line's laid over them."""
 
@@ -36,7 +41,7 @@ class DocumentLine:
     upstream: Sequence[Upstream] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@message
 class Posted:
     """A document after one operation, asked for or told."""
 
@@ -55,7 +60,7 @@ class Posted:
         return sum(line.minor for line in self.lines)
 
 
-@dataclass(frozen=True, kw_only=True)
+@message
 class Settlement:
     """What another document has settled of this one: by line, or of the whole under an empty line id."""
 
@@ -65,11 +70,12 @@ class Settlement:
     amounts: Mapping[str, int]
 
 
-@dataclass(frozen=True, kw_only=True)
+@message
 class DocumentState:
     """All that is known of a document; revision 0 is one that only others have spoken of.
 
-    `moved` and `released` are decided by hand, by filing type (`system/type`) and line.
+    `heard` is the highest revision that has had its turn, be it that it was refused or is held. `moved` and
+    `released` are decided by hand, by filing type (`system/type`) and line.
     """
 
     key: DocumentKey
@@ -85,43 +91,72 @@ class DocumentState:
     released: Mapping[str, int] = field(default_factory=dict)
     rates: Mapping[str, str] = field(default_factory=dict)
     confirmed: bool = True
+    heard: int = 0
 
     @property
     def is_known(self) -> bool:
         return self.revision > 0
 
+    @property
+    def turn(self) -> int:
+        """The highest revision that has had its turn; the next one may come."""
+        return max(self.revision, self.heard)
 
-Standing = Literal["new", "confirms", "repeat", "superseded"]
+
+Standing = Literal["new", "confirms", "repeat", "superseded", "early"]
 
 
 def standing(state: DocumentState, posted: Posted) -> Standing:
-    """What a message is to what is known: news, the fact of a granted request, a repeat, or out of date."""
+    """What a message is to what is known: news, the fact of a granted request, a repeat, out of date, or early.
+
+    A fact of a later revision than the document's is news even when a request after it was heard already.
+    """
+    if posted.revision > state.revision:
+        return _standing_ahead(state, posted)
     if posted.revision < state.revision:
         return "superseded"
-    if posted.revision > state.revision or posted.operation != state.operations[-1]:
+    if posted.operation != state.operations[-1]:
         return "new"
     return "confirms" if posted.stance == "fact" and not state.confirmed else "repeat"
+
+
+def _standing_ahead(state: DocumentState, posted: Posted) -> Standing:
+    if posted.revision > state.turn + 1:
+        return "early"
+    return "superseded" if posted.stance == "request" and posted.revision < state.turn else "new"
 
 
 def after(state: DocumentState, posted: Posted) -> DocumentState:
     """The document's state once the operation is done; its amounts and dates replace those before."""
     repeated = posted.revision == state.revision and state.operations[-1:] == (posted.operation,)
     operations = tuple(state.operations) if repeated else (*state.operations, posted.operation)
-    return replace(
-        state,
+    return DocumentState(
+        key=state.key,
         revision=posted.revision,
         operations=_last_of_each(operations),
         party=posted.party,
         currency=posted.currency,
         day=posted.day,
         due_day=posted.due_day,
-        lines=tuple(posted.lines),
+        lines=posted.lines,
+        settled=state.settled,
+        moved=state.moved,
+        released=state.released,
+        rates=state.rates,
         confirmed=posted.stance == "fact",
+        heard=max(state.heard, posted.revision),
     )
+
+
+def heard(state: DocumentState, revision: int) -> DocumentState:
+    """The document once a revision has had its turn, whatever came of it."""
+    return state if revision <= state.turn else replace(state, heard=revision)
 
 
 def _last_of_each(operations: Sequence[str]) -> tuple[str, ...]:
     """Each operation at its last occurrence: nothing else decides what is in effect, and the history stays short."""
+    if len(operations) == 1:
+        return tuple(operations)
     return tuple(reversed(dict.fromkeys(reversed(operations))))
 
 

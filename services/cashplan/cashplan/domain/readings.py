@@ -1,6 +1,7 @@
 """document-posted as execution control and the pool read it."""
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import Final
 
 from contracts.document_posted import Attribute
@@ -33,11 +34,17 @@ DIRECT: Final = (
 OF_LINE: Final = ("material", "material_group", "plan_item")
 
 
+NAMES: Final = tuple(name.replace("_", "-") for name in DIRECT)
+values_of: Final = attrgetter(*DIRECT)
+
+
 def attributes_of(event: DocumentPosted) -> dict[str, str]:
     """What mappings and filters may speak of, by kebab-case names; the ERP's own attributes last."""
-    known = {name.replace("_", "-"): getattr(event, name) for name in DIRECT}
+    known = {name: value for name, value in zip(NAMES, values_of(event), strict=True) if value}
     known["reporting-entity"] = reporting_entity(event)
-    return {**{name: value for name, value in known.items() if value}, **_own(event.attributes)}
+    if event.attributes:
+        known.update(_own(event.attributes))
+    return known
 
 
 def reporting_entity(event: DocumentPosted) -> str:
@@ -69,20 +76,29 @@ def posted_of(event: DocumentPosted) -> Posted:
 
 def _line(event: DocumentPosted, line: PostedLine, attributes: Mapping[str, str]) -> DocumentLine:
     minor = line.amount.minor
-    own = {name.replace("_", "-"): value for name in OF_LINE if (value := getattr(line, name))}
     return DocumentLine(
         line_id=line.line_id,
         minor=minor,
-        attributes={**attributes, **own, **_own(line.attributes)},
+        attributes=_with_own(line, attributes),
         upstream=tuple(
             Upstream(
                 key=DocumentKey(each.source or event.source, each.document_type, each.document_id),
                 line_id=each.line_id or "",
                 minor=minor_units(each.amount.amount, event.currency) if each.amount else minor,
             )
-            for each in line.upstream or ()
-        ),
+            for each in line.upstream
+        )
+        if line.upstream
+        else (),
     )
+
+
+def _with_own(line: PostedLine, attributes: Mapping[str, str]) -> Mapping[str, str]:
+    """The document's attributes with the line's laid over them."""
+    own = {name.replace("_", "-"): value for name in OF_LINE if (value := getattr(line, name))}
+    if line.attributes:
+        own.update(_own(line.attributes))
+    return {**attributes, **own} if own else attributes
 
 
 def flaw(event: DocumentPosted) -> str | None:

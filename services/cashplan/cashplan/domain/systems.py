@@ -141,7 +141,7 @@ class FilingType:
     roll_up_steps: Annotated[list[Step], at_most(10)] = field(default_factory=list)
     reminder_days: Annotated[int, between(0, 30)] = 2
 
-    @property
+    @cached_property
     def scheme(self) -> PeriodScheme:
         return PeriodScheme(self.period_kind, self.week_rule)
 
@@ -482,6 +482,11 @@ class PlanningSystem:
     @cached_property
     def found_policies(self) -> dict[tuple[str, str, str, str], ControlPolicy | None]:
         """Policies as they were found, by filing type, entity, item and document type."""
+        return {}
+
+    @cached_property
+    def found_effects(self) -> dict[tuple[str, tuple[str, ...]], frozenset[str]]:
+        """What documents do to the plan as it was found, by document type and operations."""
         return {}
 
     @cached_property

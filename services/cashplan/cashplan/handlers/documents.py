@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from cashplan.domain.collection import fact_of
 from cashplan.domain.control import Controller
 from cashplan.domain.documents import Posted
 from cashplan.domain.readings import flaw, posted_of
-from cashplan.domain.systems import PlanningSystem
 from cashplan.flows.control import Arrival, ControlDesk
 from cashplan.flows.pool import PoolDesk, PoolNews
 from cashplan.repository import settings as setting_rows
 from cashplan.repository import systems as system_rows
 from chassis import Batch, Record
 from contracts import DocumentPosted
+
+OWN: Final = frozenset({"payment-request", "payment"})
+"""Documents that are cashplan's to answer; a request for another is credit's, unless a plan controls its type."""
 
 
 async def control_documents(batch: Batch[DocumentPosted]) -> None:
@@ -36,22 +39,15 @@ async def _control(batch: Batch[DocumentPosted], records: Sequence[Record[Docume
     arrivals = [
         Arrival(_controlled(posted_of(record.event), types), record)
         for record in records
-        if record.event.document_type in types or record.event.stance == "request"
+        if record.event.document_type in types or record.event.document_type in OWN
     ]
-    await ControlDesk(batch, Controller(systems)).decide_all(
-        [each for each in arrivals if _is_asked(each, systems)]
-    )
-
-
-def _is_asked(arrival: Arrival, systems: Sequence[PlanningSystem]) -> bool:
-    """A request for a customer's document is credit's to answer, unless a plan controls its type."""
-    kind = arrival.posted.key.document_type
-    own = kind in ("payment-request", "payment")
-    return own or any(timing.document_type == kind for system in systems for timing in system.timings)
+    await ControlDesk(batch, Controller(systems)).decide_all(arrivals)
 
 
 def _controlled(posted: Posted, types: set[str]) -> Posted:
     """The document without what its lines come from where no plan looks at that."""
+    if all(each.key.document_type in types for line in posted.lines for each in line.upstream):
+        return posted
     lines = tuple(
         replace(line, upstream=tuple(each for each in line.upstream if each.key.document_type in types))
         for line in posted.lines

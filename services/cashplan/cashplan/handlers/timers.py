@@ -10,7 +10,7 @@ from cashplan.domain.control import Controller
 from cashplan.domain.documents import DocumentKey
 from cashplan.domain.organisations import local_date
 from cashplan.flows import filings, forecasting, recurring, special
-from cashplan.flows.control import APPROVAL_EXPIRES, GRANT_UNCONFIRMED, ControlDesk
+from cashplan.flows.control import APPROVAL_EXPIRES, DOCUMENT_PARKED, GRANT_UNCONFIRMED, ControlDesk
 from cashplan.flows.filings import FILING_DUE
 from cashplan.flows.forecasting import GAPS_DUE
 from cashplan.flows.recurring import RECURRING_DUE
@@ -36,8 +36,19 @@ async def grants_unconfirmed(batch: TimerBatch) -> None:
     await ControlDesk(batch, Controller(systems)).restore(revisions, causes)
 
 
+async def documents_parked(batch: TimerBatch) -> None:
+    """Ends the wait of operations whose predecessor has not come in time."""
+    systems = [each for each in await system_rows.systems(batch.connection) if each.basics.active]
+    revisions: dict[DocumentKey, int] = {}
+    for timer in batch:
+        key, revision = _document(timer)
+        revisions[key] = max(revision, revisions.get(key, 0))
+    if batch.timers:
+        await ControlDesk(batch, Controller(systems)).give_up_waiting(revisions, batch.timers[0])
+
+
 def _document(timer: Timer) -> tuple[DocumentKey, int]:
-    source, document_type, document_id, revision = timer.key.split("\t")
+    source, document_type, document_id, revision, *_ = timer.key.split("\t")
     return DocumentKey(source, document_type, document_id), int(revision)
 
 
@@ -63,6 +74,7 @@ TIMERS: Final[Mapping[str, TimerHandler]] = {
     FILING_DUE: filings_due,
     GRANT_UNCONFIRMED: grants_unconfirmed,
     APPROVAL_EXPIRES: approvals_expire,
+    DOCUMENT_PARKED: documents_parked,
     RECURRING_DUE: recurring_due,
     GAPS_DUE: gaps_due,
 }

@@ -9,7 +9,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cashplan.domain.documents import DocumentKey, Posted
-from cashplan.repository.codec import dump, load
+from cashplan.repository.codec import dump_posted, load_posted
 from cashplan.repository.control import key_arrays
 from cashplan.tables import special_approval
 
@@ -25,12 +25,22 @@ ADD: Final = text(
 
 WITHDRAW: Final = text(
     """
-    update special_approval s
-    set state = 'withdrawn', decided_at = :now
-    from unnest(cast(:sources as text[]), cast(:types as text[]), cast(:ids as text[])) as k (source, type, id)
-    where (s.source, s.document_type, s.document_id) = (k.source, k.type, k.id) and s.state = 'waiting'
-      and not (s.approval_id = any(cast(:kept as text[])))
-    returning s.approval_id
+    with gone as (
+        update special_approval s
+        set state = 'withdrawn', decided_at = :now
+        from unnest(cast(:sources as text[]), cast(:types as text[]), cast(:ids as text[])) as k (source, type, id)
+        where (s.source, s.document_type, s.document_id) = (k.source, k.type, k.id) and s.state = 'waiting'
+          and not (s.approval_id = any(cast(:kept as text[])))
+        returning s.approval_id, s.source, s.document_type, s.document_id, s.revision, s.operation
+    ), forgotten as (
+        update plan_check c
+        set outcome = 'withdrawn'
+        from gone g
+        where (c.source, c.document_type, c.document_id, c.revision, c.operation)
+            = (g.source, g.document_type, g.document_id, g.revision, g.operation)
+          and c.stance = 'request' and c.outcome = 'held'
+    )
+    select approval_id from gone
     """
 )
 
@@ -64,7 +74,7 @@ async def add(connection: AsyncConnection, approval: SpecialApproval) -> None:
             "revision": posted.revision,
             "operation": posted.operation,
             "entity": approval.entity,
-            "posted": dump(Posted, posted),
+            "posted": dump_posted(posted),
             "policies": list(approval.policies),
             "systems": list(approval.systems),
             "now": approval.requested_at,
@@ -76,7 +86,7 @@ async def add(connection: AsyncConnection, approval: SpecialApproval) -> None:
 async def withdraw(
     connection: AsyncConnection, keys: Collection[DocumentKey], kept: Collection[str], now: datetime
 ) -> list[str]:
-    """Withdraws what waits for documents that have moved on; returns the ids."""
+    """Withdraws what waits for documents that have moved on, and the answers that said so; returns the ids."""
     if not keys:
         return []
     parameters = {**key_arrays(sorted(keys)), "kept": sorted(kept), "now": now}
@@ -118,7 +128,7 @@ async def decide(
 def _approval(row: Row[*tuple[Any, ...]]) -> SpecialApproval:
     return SpecialApproval(
         approval_id=row.approval_id,
-        posted=load(Posted, row.posted),
+        posted=load_posted(DocumentKey(row.source, row.document_type, row.document_id), row.posted),
         entity=row.entity,
         state=row.state,
         policies=row.policies,

@@ -7,156 +7,199 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from chassis.arrays import Columns
+from chassis.errors import Overtaken
 from sqlalchemy import Row, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cashplan.domain.control import Book, Cell, Held, Holdings, Slot, Unmapped
 from cashplan.domain.documents import DocumentKey, DocumentState, Posted
 from cashplan.domain.rates import Rates
 from cashplan.domain.rounds import RoundBody
-from cashplan.repository.codec import dump, load
+from cashplan.repository.codec import dump_state, load, load_state
 
 SLOT_NAMES: Final = "system_id, filing_type, entity, item, period, currency, members, fields"
+UNIQUE_VIOLATION: Final = "23505"
 SLOT_ARRAYS: Final = """
     cast(:systems as text[]), cast(:types as text[]), cast(:entities as text[]), cast(:items as text[]),
     cast(:periods as text[]), cast(:currencies as text[]), cast(:members as text[]), cast(:fields as text[])
 """
 
+KEYS: Final = Columns(sources="text", types="text", ids="text")
+
 LOCKED_DOCUMENTS: Final = text(
-    """
-    insert into control_document (source, document_type, document_id, revision, state, changed_at)
-    select source, type, id, 0, '', :now
-    from unnest(cast(:sources as text[]), cast(:types as text[]), cast(:ids as text[])) as k (source, type, id)
-    order by source, type, id
-    on conflict (source, document_type, document_id) do update set revision = control_document.revision
-    returning source, document_type, document_id, state, confirmed_state
+    f"""
+    select d.source, d.document_type, d.document_id, d.state, d.confirmed_state, d.parked
+    from control_document d
+    join unnest({KEYS.sql}) as k (source, document_type, document_id) using (source, document_type, document_id)
+    order by 1, 2, 3
+    for update of d
     """
 )
 
 HOLDINGS: Final = text(
     f"""
     select h.source, h.document_type, h.document_id, {SLOT_NAMES}, pre_occupied_minor, actual_minor
-    from unnest(cast(:sources as text[]), cast(:types as text[]), cast(:ids as text[]))
-         as k (source, document_type, document_id)
+    from unnest({KEYS.sql}) as k (source, document_type, document_id)
     join control_holding h using (source, document_type, document_id)
     """
 )
 
+ENTITIES: Final = Columns(systems="text", entities="text")
+
 LOCK_ENTITIES: Final = text(
+    f"""
+    select e.system_id, e.entity
+    from plan_entity e
+    join unnest({ENTITIES.sql}) as k (system_id, entity) using (system_id, entity)
+    order by 1, 2
+    for no key update of e
     """
+)
+
+ADD_ENTITIES: Final = text(
+    f"""
     insert into plan_entity (system_id, entity)
     select system_id, entity
-    from unnest(cast(:systems as text[]), cast(:entities as text[])) as k (system_id, entity)
+    from unnest({ENTITIES.sql}) as k (system_id, entity)
     order by system_id, entity
     on conflict (system_id, entity) do update set entity = excluded.entity
     """
 )
+
+GROUPS: Final = Columns(systems="text", types="text", entities="text", items="text")
 
 CELLS: Final = text(
     f"""
     select {SLOT_NAMES}, first_day, is_planned and is_binding as is_planned,
            case when is_binding then effective_minor else 0 end as effective_minor,
            pre_occupied_minor, actual_minor
-    from unnest(cast(:systems as text[]), cast(:types as text[]), cast(:entities as text[]),
-                cast(:items as text[])) as k (system_id, filing_type, entity, item)
+    from unnest({GROUPS.sql}) as k (system_id, filing_type, entity, item)
     join plan_cell using (system_id, filing_type, entity, item)
     where first_day between :first_day and :last_day
     """
 )
 
-SAVE: Final = text(
-    f"""
-    with document as (
-        insert into control_document (source, document_type, document_id, revision, state, confirmed_state,
-                                      changed_at)
-        select source, type, id, revision, state, confirmed, :now
-        from unnest(cast(:d_sources as text[]), cast(:d_types as text[]), cast(:d_ids as text[]),
-                    cast(:d_revisions as int[]), cast(:d_states as bytea[]), cast(:d_confirmed as bytea[]))
-             as d (source, type, id, revision, state, confirmed)
-        on conflict (source, document_type, document_id) do update
-        set revision = excluded.revision, state = excluded.state,
-            confirmed_state = excluded.confirmed_state, changed_at = excluded.changed_at
-    ), held as (
-        select * from unnest(
-            cast(:h_sources as text[]), cast(:h_types as text[]), cast(:h_ids as text[]),
-            cast(:h_days as date[]), cast(:h_pre as bigint[]), cast(:h_actual as bigint[]), {SLOT_ARRAYS}
-        ) as h (source, document_type, document_id, day, pre_occupied_minor, actual_minor, {SLOT_NAMES})
-    ), gone as (
-        delete from control_holding c
-        using unnest(cast(:g_sources as text[]), cast(:g_types as text[]), cast(:g_ids as text[]))
-              as d (source, document_type, document_id)
-        where (c.source, c.document_type, c.document_id) = (d.source, d.document_type, d.document_id)
-          and not exists (
-              select from held h
-              where (h.source, h.document_type, h.document_id) = (c.source, c.document_type, c.document_id)
-                and (h.system_id, h.filing_type, h.entity, h.item, h.period, h.currency, h.members, h.fields)
-                  = (c.system_id, c.filing_type, c.entity, c.item, c.period, c.currency, c.members, c.fields))
-    ), kept as (
-        insert into control_holding (source, document_type, document_id, day, pre_occupied_minor,
-                                     actual_minor, {SLOT_NAMES})
-        select * from held
-        on conflict (source, document_type, document_id, {SLOT_NAMES}) do update
-        set day = excluded.day, pre_occupied_minor = excluded.pre_occupied_minor,
-            actual_minor = excluded.actual_minor
-    ), change as (
-        select * from unnest(
-            cast(:c_systems as text[]), cast(:c_types as text[]), cast(:c_entities as text[]),
-            cast(:c_items as text[]), cast(:c_periods as text[]), cast(:c_currencies as text[]),
-            cast(:c_members as text[]), cast(:c_fields as text[]), cast(:c_first as date[]),
-            cast(:c_last as date[]), cast(:c_directions as text[]), cast(:c_pre as bigint[]),
-            cast(:c_actual as bigint[])
-        ) as c ({SLOT_NAMES}, first_day, last_day, direction, pre_occupied_minor, actual_minor)
-    ), cell as (
-        insert into plan_cell ({SLOT_NAMES}, first_day, last_day, direction, is_planned, is_binding,
-                               filed_minor, effective_minor, adjusted_minor, pre_occupied_minor, actual_minor)
-        select {SLOT_NAMES}, first_day, last_day, direction, false, false, 0, 0, 0, 0, 0
-        from change
-        order by {SLOT_NAMES}
-        on conflict ({SLOT_NAMES}) do nothing
-    )
-    insert into occupancy_entry (recorded_at, source, document_type, document_id, {SLOT_NAMES}, revision,
-                                 operation, stance, pre_occupied_minor, actual_minor)
-    select :now, source, document_type, document_id, {SLOT_NAMES}, revision, operation, stance, pre, actual
-    from unnest(
-        cast(:e_sources as text[]), cast(:e_types as text[]), cast(:e_ids as text[]),
-        cast(:e_systems as text[]), cast(:e_filing_types as text[]), cast(:e_entities as text[]),
-        cast(:e_items as text[]), cast(:e_periods as text[]), cast(:e_currencies as text[]),
-        cast(:e_members as text[]), cast(:e_fields as text[]), cast(:e_revisions as int[]),
-        cast(:e_operations as text[]), cast(:e_stances as text[]), cast(:e_pre as bigint[]),
-        cast(:e_actual as bigint[])
-    ) as e (source, document_type, document_id, {SLOT_NAMES}, revision, operation, stance, pre, actual)
-    """
-)
+SLOT_KINDS: Final[dict[str, str]] = {
+    "system_id": "text",
+    "filing_type": "text",
+    "entity": "text",
+    "item": "text",
+    "period": "text",
+    "currency": "text",
+    "members": "text",
+    "fields": "text",
+}
 
-MOVE_CELLS: Final = text(
-    f"""
-    update plan_cell p
-    set pre_occupied_minor = p.pre_occupied_minor + c.pre, actual_minor = p.actual_minor + c.actual
-    from unnest({SLOT_ARRAYS}, cast(:pre as bigint[]), cast(:actual as bigint[]))
-         as c ({SLOT_NAMES}, pre, actual)
-    where (p.system_id, p.filing_type, p.entity, p.item, p.period, p.currency, p.members, p.fields)
-        = (c.system_id, c.filing_type, c.entity, c.item, c.period, c.currency, c.members, c.fields)
-    """
-)
 
-SAVE_CHECKS: Final = text(
-    """
-    insert into plan_check (source, document_type, document_id, revision, operation, stance, check_id, entity,
-                            outcome, approval_id, body, checked_at)
-    select *, :now
-    from unnest(cast(:sources as text[]), cast(:types as text[]), cast(:ids as text[]),
-                cast(:revisions as int[]), cast(:operations as text[]), cast(:stances as text[]),
-                cast(:checks as text[]), cast(:entities as text[]), cast(:outcomes as text[]),
-                cast(:approvals as text[]), cast(:bodies as bytea[]))
-    on conflict (source, document_type, document_id, revision, operation, stance) do update
+def _columns(prefix: str, **kinds: str) -> Columns:
+    return Columns(**{f"{prefix}_{name}": kind for name, kind in kinds.items()})
+
+
+DOCUMENT_KINDS: Final = {"source": "text", "type": "text", "id": "text"}
+DOCUMENTS: Final = _columns(
+    "d", **DOCUMENT_KINDS, revision="int", parked="int", new="boolean", state="bytea", confirmed="bytea"
+)
+HELD: Final = _columns("h", **DOCUMENT_KINDS, **SLOT_KINDS, day="date", pre="bigint", actual="bigint")
+GONE: Final = _columns("g", **DOCUMENT_KINDS, **SLOT_KINDS)
+ENTRIES: Final = _columns(
+    "e",
+    **DOCUMENT_KINDS,
+    **SLOT_KINDS,
+    revision="int",
+    operation="text",
+    stance="text",
+    pre="bigint",
+    actual="bigint",
+)
+CHANGES: Final = _columns(
+    "c",
+    **SLOT_KINDS,
+    first="date",
+    last="date",
+    direction="text",
+    new="boolean",
+    pre="bigint",
+    actual="bigint",
+)
+CHECKS: Final = _columns(
+    "k",
+    **DOCUMENT_KINDS,
+    revision="int",
+    operation="text",
+    stance="text",
+    check_id="text",
+    entity="text",
+    outcome="text",
+    approval="text",
+    body="bytea",
+)
+DOCUMENT_NAMES: Final = "source, document_type, document_id"
+
+INSERT_CHECKS: Final = f"""
+    insert into plan_check ({DOCUMENT_NAMES}, revision, operation, stance, check_id, entity, outcome, approval_id,
+                            body, checked_at)
+    select *, :now from unnest({CHECKS.sql})
+    on conflict ({DOCUMENT_NAMES}, revision, operation, stance) do update
     set check_id = excluded.check_id, outcome = excluded.outcome, approval_id = excluded.approval_id,
         body = excluded.body, checked_at = excluded.checked_at
+"""
+SAVE_CHECKS: Final = text(INSERT_CHECKS)
+
+SAVE: Final = text(
+    f"""
+    with document as materialized (
+        select * from unnest({DOCUMENTS.sql}) as d ({DOCUMENT_NAMES}, revision, parked, is_new, state, confirmed)
+    ), added as (
+        insert into control_document ({DOCUMENT_NAMES}, revision, parked, state, confirmed_state, changed_at)
+        select {DOCUMENT_NAMES}, revision, parked, state, confirmed, :now from document where is_new
+    ), changed as (
+        update control_document c
+        set revision = d.revision, parked = d.parked, state = d.state, confirmed_state = d.confirmed,
+            changed_at = :now
+        from document d
+        where not d.is_new
+          and (c.source, c.document_type, c.document_id) = (d.source, d.document_type, d.document_id)
+    ), gone as (
+        delete from control_holding h
+        using unnest({GONE.sql}) as g ({DOCUMENT_NAMES}, {SLOT_NAMES})
+        where (h.source, h.document_type, h.document_id) = (g.source, g.document_type, g.document_id)
+          and (h.system_id, h.filing_type, h.entity, h.item, h.period, h.currency, h.members, h.fields)
+            = (g.system_id, g.filing_type, g.entity, g.item, g.period, g.currency, g.members, g.fields)
+    ), held as (
+        insert into control_holding ({DOCUMENT_NAMES}, {SLOT_NAMES}, day, pre_occupied_minor, actual_minor)
+        select * from unnest({HELD.sql})
+        on conflict ({DOCUMENT_NAMES}, {SLOT_NAMES}) do update
+        set day = excluded.day, pre_occupied_minor = excluded.pre_occupied_minor,
+            actual_minor = excluded.actual_minor
+    ), change as materialized (
+        select * from unnest({CHANGES.sql})
+            as c ({SLOT_NAMES}, first_day, last_day, direction, is_new, pre_occupied_minor, actual_minor)
+    ), opened as (
+        insert into plan_cell ({SLOT_NAMES}, first_day, last_day, direction, is_planned, is_binding,
+                               filed_minor, effective_minor, adjusted_minor, pre_occupied_minor, actual_minor)
+        select {SLOT_NAMES}, first_day, last_day, direction, false, false, 0, 0, 0, pre_occupied_minor, actual_minor
+        from change
+        where is_new
+    ), moved as (
+        update plan_cell p
+        set pre_occupied_minor = p.pre_occupied_minor + c.pre_occupied_minor,
+            actual_minor = p.actual_minor + c.actual_minor
+        from change c
+        where not c.is_new
+          and (p.system_id, p.filing_type, p.entity, p.item, p.period, p.currency, p.members, p.fields)
+            = (c.system_id, c.filing_type, c.entity, c.item, c.period, c.currency, c.members, c.fields)
+    ), checked as ({INSERT_CHECKS})
+    insert into occupancy_entry ({DOCUMENT_NAMES}, {SLOT_NAMES}, revision, operation, stance, pre_occupied_minor,
+                                 actual_minor, recorded_at)
+    select *, :now from unnest({ENTRIES.sql})
     """
 )
 
 KNOWN_CHECKS: Final = text(
     """
-    select c.source, c.document_type, c.document_id, c.revision, c.operation, c.body
+    select c.source, c.document_type, c.document_id, c.revision, c.operation, c.outcome, c.body
     from unnest(cast(:sources as text[]), cast(:types as text[]), cast(:ids as text[]),
                 cast(:revisions as int[]), cast(:operations as text[]))
          as k (source, type, id, revision, operation)
@@ -201,15 +244,20 @@ RATES: Final = text(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KnownDocument:
-    """A document's state, and the one that was last confirmed where a grant still waits for its fact."""
+    """A document's state, and the one that was last confirmed where a grant still waits for its fact.
+
+    `parked` counts the operations that wait for an earlier one; `is_stored` says that it has a row.
+    """
 
     state: DocumentState
-    confirmed: DocumentState | None
+    confirmed: DocumentState | None = None
+    parked: int = 0
+    is_stored: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True)
 class Entry:
     """One line of the execution record: what an operation changed in one slot."""
 
@@ -218,7 +266,7 @@ class Entry:
     change: Held
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CheckRow:
     """What was decided about one operation, as it was answered."""
 
@@ -233,13 +281,14 @@ class CheckRow:
     body: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CellFrame:
-    """A slot's days and direction, for a cell that nobody has planned."""
+    """A slot's days and direction; `is_new` where it has no cell yet, because nobody has planned it."""
 
     first_day: date
     last_day: date
     direction: str
+    is_new: bool
 
 
 def slot_of(row: Row[*tuple[Any, ...]]) -> Slot:
@@ -270,18 +319,21 @@ def key_arrays(keys: Sequence[DocumentKey], prefix: str = "") -> dict[str, list[
 
 
 async def locked_documents(
-    connection: AsyncConnection, keys: Collection[DocumentKey], now: datetime
+    connection: AsyncConnection, keys: Collection[DocumentKey]
 ) -> dict[DocumentKey, KnownDocument]:
-    """The states of documents, locked in key order; an unknown one is locked with an empty state."""
-    rows = await connection.execute(LOCKED_DOCUMENTS, {**key_arrays(sorted(keys)), "now": now})
-    return {DocumentKey(row.source, row.document_type, row.document_id): _known(row) for row in rows}
+    """The states of documents, locked in key order.
 
-
-def _known(row: Row[*tuple[Any, ...]]) -> KnownDocument:
-    key = DocumentKey(row.source, row.document_type, row.document_id)
-    state = load(DocumentState, row.state) if row.state else DocumentState(key=key)
-    confirmed = load(DocumentState, row.confirmed_state) if row.confirmed_state else None
-    return KnownDocument(state, confirmed)
+    One without a row has an empty state and no lock: whoever stores it second is told so by its key (`save`).
+    """
+    found = {key: KnownDocument(DocumentState(key=key), is_stored=False) for key in keys}
+    for source, document_type, document_id, state, confirmed, parked in await connection.execute(
+        LOCKED_DOCUMENTS, KEYS.parameters(sorted(keys))
+    ):
+        key = DocumentKey(source, document_type, document_id)
+        found[key] = KnownDocument(
+            load_state(key, state), load_state(key, confirmed) if confirmed else None, parked
+        )
+    return found
 
 
 async def holdings_of(
@@ -291,7 +343,7 @@ async def holdings_of(
     found: dict[DocumentKey, Holdings] = {key: {} for key in keys}
     if not keys:
         return found
-    for row in await connection.execute(HOLDINGS, key_arrays(keys)):
+    for row in await connection.execute(HOLDINGS, KEYS.parameters(keys)):
         held = Held(row.pre_occupied_minor, row.actual_minor)
         found[DocumentKey(row.source, row.document_type, row.document_id)][slot_of(row)] = held
     return found
@@ -299,10 +351,12 @@ async def holdings_of(
 
 async def lock_entities(connection: AsyncConnection, places: Collection[tuple[str, str]]) -> None:
     """Locks the plans of entities, by system and entity in order: whoever reads or moves their cells does."""
-    ordered = sorted(places)
-    if ordered:
-        arrays = {"systems": [place[0] for place in ordered], "entities": [place[1] for place in ordered]}
-        await connection.execute(LOCK_ENTITIES, arrays)
+    if not places:
+        return
+    rows = await connection.execute(LOCK_ENTITIES, ENTITIES.parameters(sorted(places)))
+    missing = set(places) - {(system, entity) for system, entity in rows}
+    if missing:
+        await connection.execute(ADD_ENTITIES, ENTITIES.parameters(sorted(missing)))
 
 
 async def book(
@@ -315,127 +369,127 @@ async def book(
     found = Book()
     if not groups:
         return found
-    ordered = sorted(groups)
-    arrays = {
-        "systems": [group[0] for group in ordered],
-        "types": [group[1] for group in ordered],
-        "entities": [group[2] for group in ordered],
-        "items": [group[3] for group in ordered],
-        "first_day": first_day,
-        "last_day": last_day,
-    }
-    for row in await connection.execute(CELLS, arrays):
+    parameters = {**GROUPS.parameters(sorted(groups)), "first_day": first_day, "last_day": last_day}
+    for *slot, first, is_planned, effective, pre_occupied, actual in await connection.execute(
+        CELLS, parameters
+    ):
         cell = Cell(
-            effective=row.effective_minor,
-            pre_occupied=row.pre_occupied_minor,
-            actual=row.actual_minor,
-            is_planned=row.is_planned,
-            first_day=row.first_day,
+            effective=effective,
+            pre_occupied=pre_occupied,
+            actual=actual,
+            is_planned=is_planned,
+            first_day=first,
+            is_stored=True,
         )
-        found.put(slot_of(row), cell)
+        found.put(Slot(*slot), cell)
     return found
 
 
 async def save(
     connection: AsyncConnection,
     *,
-    states: Mapping[DocumentKey, KnownDocument],
+    documents: Mapping[DocumentKey, KnownDocument],
     holdings: Mapping[DocumentKey, Holdings],
-    holders: Collection[DocumentKey],
+    stored: Mapping[DocumentKey, Holdings],
     entries: Sequence[Entry],
     changes: Mapping[Slot, Held],
     frames: Mapping[Slot, CellFrame],
+    checks: Sequence[CheckRow],
     now: datetime,
 ) -> None:
-    """Stores documents, what they hold, the execution record and the cells, in two statements.
+    """Stores documents, what they hold, the execution record, the cells and the checks in one statement.
 
-    `holders` are those that held something before; only they can have holdings to take away.
+    `stored` is what the documents held before. Errors: Overtaken, where another transaction has stored one of the
+    new documents meanwhile.
     """
-    if not states:
+    if not documents and not checks:
         return
-    keys = sorted(states)
-    held = [(key, slot, holding) for key in keys for slot, holding in sorted(holdings.get(key, {}).items())]
-    slots = sorted(changes)
-    await connection.execute(
-        SAVE,
-        {
-            "now": now,
-            **key_arrays(keys, "d_"),
-            **key_arrays(sorted(states.keys() & set(holders)), "g_"),
-            "d_revisions": [states[key].state.revision for key in keys],
-            "d_states": [dump(DocumentState, states[key].state) for key in keys],
-            "d_confirmed": [_dumped(states[key].confirmed) for key in keys],
-            **key_arrays([key for key, _, _ in held], "h_"),
-            "h_days": [_day(states[key].state, holding) for key, _, holding in held],
-            "h_pre": [holding.pre_occupied for _, _, holding in held],
-            "h_actual": [holding.actual for _, _, holding in held],
-            **slot_arrays([slot for _, slot, _ in held]),
-            **slot_arrays(slots, "c_"),
-            "c_first": [frames[slot].first_day for slot in slots],
-            "c_last": [frames[slot].last_day for slot in slots],
-            "c_directions": [frames[slot].direction for slot in slots],
-            "c_pre": [changes[slot].pre_occupied for slot in slots],
-            "c_actual": [changes[slot].actual for slot in slots],
-            **_entry_arrays(entries),
-        },
+    held, gone = _holding_rows(documents, holdings, stored)
+    parameters = {
+        "now": now,
+        **DOCUMENTS.parameters(_document_row(key, documents[key]) for key in sorted(documents)),
+        **HELD.parameters(held),
+        **GONE.parameters(gone),
+        **ENTRIES.parameters(_entry_row(entry) for entry in entries),
+        **CHANGES.parameters(_change_row(slot, changes[slot], frames[slot]) for slot in sorted(changes)),
+        **CHECKS.parameters(_check_rows(checks)),
+    }
+    try:
+        await connection.execute(SAVE, parameters)
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
+            raise Overtaken("documents under control") from error
+        raise
+
+
+def _document_row(key: DocumentKey, document: KnownDocument) -> tuple[Any, ...]:
+    state, confirmed = document.state, document.confirmed
+    return (
+        *key,
+        state.revision,
+        document.parked,
+        not document.is_stored,
+        dump_state(state),
+        dump_state(confirmed) if confirmed is not None and confirmed.is_known else None,
     )
-    if slots:
-        moved = {
-            **slot_arrays(slots),
-            "pre": [changes[slot].pre_occupied for slot in slots],
-            "actual": [changes[slot].actual for slot in slots],
-        }
-        await connection.execute(MOVE_CELLS, moved)
+
+
+def _holding_rows(
+    documents: Mapping[DocumentKey, KnownDocument],
+    holdings: Mapping[DocumentKey, Holdings],
+    stored: Mapping[DocumentKey, Holdings],
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """What documents hold now, and what they hold no more."""
+    held: list[tuple[Any, ...]] = []
+    gone: list[tuple[Any, ...]] = []
+    for key in sorted(holdings):
+        now, before, state = holdings[key], stored.get(key, {}), documents[key].state
+        for slot, holding in now.items():
+            held.append((*key, *slot, _day(state, holding), *holding))
+        gone += [(*key, *slot) for slot in before.keys() - now.keys()]
+    held.sort()
+    return held, gone
+
+
+def _entry_row(entry: Entry) -> tuple[Any, ...]:
+    posted = entry.posted
+    return (*posted.key, *entry.slot, posted.revision, posted.operation, posted.stance, *entry.change)
+
+
+def _change_row(slot: Slot, change: Held, frame: CellFrame) -> tuple[Any, ...]:
+    return (*slot, frame.first_day, frame.last_day, frame.direction, frame.is_new, *change)
+
+
+def _check_rows(checks: Sequence[CheckRow]) -> list[tuple[Any, ...]]:
+    """The last decision on each operation."""
+    last = {(*check.key, check.revision, check.operation, check.stance): check for check in checks}
+    return [
+        (*place, check.check_id, check.entity, check.outcome, check.approval_id, check.body)
+        for place, check in sorted(last.items(), key=lambda each: each[0])
+    ]
 
 
 def _day(state: DocumentState, holding: Held) -> date:
     return state.day if holding.actual else state.due_day
 
 
-def _dumped(state: DocumentState | None) -> bytes | None:
-    return dump(DocumentState, state) if state is not None else None
-
-
-def _entry_arrays(entries: Sequence[Entry]) -> dict[str, Any]:
-    slots = slot_arrays([entry.slot for entry in entries], "e_")
-    return {
-        **slots,
-        **key_arrays([entry.posted.key for entry in entries], "e_"),
-        "e_filing_types": [entry.slot.filing_type for entry in entries],
-        "e_revisions": [entry.posted.revision for entry in entries],
-        "e_operations": [entry.posted.operation for entry in entries],
-        "e_stances": [entry.posted.stance for entry in entries],
-        "e_pre": [entry.change.pre_occupied for entry in entries],
-        "e_actual": [entry.change.actual for entry in entries],
-    }
-
-
 async def save_checks(connection: AsyncConnection, checks: Sequence[CheckRow], now: datetime) -> None:
     """Stores what was decided; a later decision on the same operation replaces the earlier one."""
-    last = {(check.key, check.revision, check.operation, check.stance): check for check in checks}
-    if not last:
-        return
-    rows = [last[place] for place in sorted(last)]
-    await connection.execute(
-        SAVE_CHECKS,
-        {
-            **key_arrays([row.key for row in rows]),
-            "revisions": [row.revision for row in rows],
-            "operations": [row.operation for row in rows],
-            "stances": [row.stance for row in rows],
-            "checks": [row.check_id for row in rows],
-            "entities": [row.entity for row in rows],
-            "outcomes": [row.outcome for row in rows],
-            "approvals": [row.approval_id for row in rows],
-            "bodies": [row.body for row in rows],
-            "now": now,
-        },
-    )
+    if checks:
+        await connection.execute(SAVE_CHECKS, {**CHECKS.parameters(_check_rows(checks)), "now": now})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered: its outcome, and the event."""
+
+    outcome: str
+    body: bytes
 
 
 async def standing_answers(
     connection: AsyncConnection, asked: Sequence[Posted]
-) -> dict[tuple[DocumentKey, int, str], bytes]:
+) -> dict[tuple[DocumentKey, int, str], Answer]:
     """The answers to these requests that still stand; what was declined is checked anew."""
     if not asked:
         return {}
@@ -446,7 +500,9 @@ async def standing_answers(
     }
     rows = await connection.execute(KNOWN_CHECKS, parameters)
     return {
-        (DocumentKey(row.source, row.document_type, row.document_id), row.revision, row.operation): row.body
+        (DocumentKey(row.source, row.document_type, row.document_id), row.revision, row.operation): Answer(
+            row.outcome, row.body
+        )
         for row in rows
     }
 
