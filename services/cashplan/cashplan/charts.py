@@ -14,6 +14,10 @@ from cashplan.domain.forecast import Forecast
 
 SVG: Final = "image/svg+xml"
 LABELS_MAX: Final = 12
+ROWS_DRAWN_MAX: Final = 200
+
+Chart = tuple[str, int, Sequence[int]]
+"""Its kind, the column of categories, and the columns of values."""
 
 
 def units(minor: int, currency: str) -> float:
@@ -68,14 +72,28 @@ def forecast_workbook(title: str, told: Forecast, currency: str) -> bytes:
     return table_workbook(title, headings, rows, chart=("line", 0, [4, 5]))
 
 
+def table_svg(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]], chart: Chart) -> bytes:
+    """The chart of a table's first rows, as its workbook has it inside."""
+    kind, categories, columns = chart
+    drawn = (pygal.Line if kind == "line" else pygal.Bar)(
+        title=title, x_label_rotation=30, js=[], disable_xml_declaration=False
+    )
+    shown = rows[:ROWS_DRAWN_MAX]
+    drawn.x_labels = [str(row[categories]) for row in shown]
+    for column in columns:
+        values = [None if row[column] is None else float(row[column]) for row in shown]
+        drawn.add(headings[column], values)
+    return _without_scripts(drawn.render_tree())
+
+
 def table_workbook(
     title: str,
     headings: Sequence[str],
     rows: Sequence[Sequence[Any]],
     *,
-    chart: tuple[str, int, Sequence[int]] | None = None,
+    chart: Chart | None = None,
 ) -> bytes:
-    """A table with headings; `chart` names its kind, the column of categories, and the columns of values."""
+    """A table with headings, and its chart inside."""
     file = BytesIO()
     book = xlsxwriter.Workbook(
         file, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
@@ -104,7 +122,7 @@ def _add_chart(
     title: str,
     headings: Sequence[str],
     rows: int,
-    chart: tuple[str, int, Sequence[int]],
+    chart: Chart,
 ) -> None:
     kind, categories, columns = chart
     drawn = book.add_chart({"type": kind})

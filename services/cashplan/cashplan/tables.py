@@ -574,3 +574,13 @@ task = Table(
     Index("task_assignee", "assignee", "state", "task_id"),
     Index("task_document", "document_type", "document_id", "state"),
 )
+
+shortcut = Table(
+    "shortcut",
+    METADATA,
+    Column("subject", Text, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    CheckConstraint("position between 0 and 49"),
+)

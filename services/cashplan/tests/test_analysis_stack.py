@@ -171,3 +171,20 @@ async def test_the_accuracy_of_rolling_forecasts(group: Any, post: Any) -> None:
     path = group.path("forecast-accuracy?filing_type=week-plan&from=2026-11-01&to=2026-11-30")
     found = [each for each in await group.ask("max", "GET", path) if each["percent"] is not None]
     assert [(each["rounds_ahead"], each["percent"]) for each in found] == [(0, "88.89"), (1, "88.89")]
+
+
+@pytest.mark.parametrize("view", ["statistics", "execution", "deviations", "forecast-accuracy"])
+async def test_every_analysis_is_also_a_workbook_with_a_chart_and_a_picture(
+    group: Any, post: Any, view: str
+) -> None:
+    await planned(group, post)
+    await group.harness.play(post("payment", "P1", "40.00", DAY, settles="R1"))
+    group.harness.now = datetime(2026, 12, 1, 8, tzinfo=UTC)
+    path = group.path(f"{view}?{NOVEMBER}")
+    book = openpyxl.load_workbook(BytesIO(await group.ask("max", "GET", f"{path}&format=xlsx")))
+    page: Any = book["Table"]
+    assert len(page._charts) == 1
+    assert page.max_row > 1
+    svg = await group.ask("max", "GET", f"{path}&format=svg")
+    assert b"<svg" in svg
+    assert b"<script" not in svg

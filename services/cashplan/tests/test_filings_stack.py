@@ -492,3 +492,50 @@ async def test_an_item_is_fetched_from_documents(group: Any, post: Any) -> None:
         cell for cell in grid["sheets"][0]["cells"] if cell["item"] == "paid-wages" and cell["period"] == WEEK
     ]
     assert (cell["source"], cell["amount"]) == ("fetched", "33.00")
+
+
+async def test_progress_reminders_and_extensions_are_seen_and_recorded(group: Any) -> None:
+    await group.set_up(filing_types=alone)
+    round_ = await group.open_round()
+    path = group.path(f"rounds/{round_['round_id']}/progress")
+    filing = round_["filings"]["A"]
+    await group.file(round_["filings"]["B"], {("sales", WEEK): "1.00"})
+    lines = {line["entity"]: line["state"] for line in (await group.ask("max", "GET", path))["lines"]}
+    assert lines == {"A": "draft", "B": "effective", "C": "draft"}
+    own = (await group.ask("paul-a", "GET", path))["lines"]
+    assert [line["entity"] for line in own] == ["A"]
+    group.emitted.clear()
+    await group.ask("paul-a", "POST", f"/filings/{filing}/remind", {}, expect=403)
+    await group.ask("max", "POST", f"/filings/{filing}/remind", {"message": "please"})
+    (asked,) = only(group.emitted, PlanDue)
+    assert (asked.kind, [person.id for person in asked.addressees]) == ("asked", ["paul-a"])
+    until = {"until": "2026-10-29T10:00:00Z", "reason": "late invoices"}
+    await group.ask("max", "POST", f"/filings/{filing}/extend", until)
+    steps = await group.ask("max", "GET", f"/filings/{filing}/steps")
+    assert [(step["action"], step["subject"]) for step in steps] == [("reminded", "max"), ("extended", "max")]
+    group.harness.now = datetime(2026, 10, 28, 11, tzinfo=UTC)
+    late = {line["entity"]: line["is_overdue"] for line in (await group.ask("max", "GET", path))["lines"]}
+    assert late == {"A": False, "B": False, "C": True}
+
+
+async def test_an_overdue_filing_is_a_to_do_of_its_preparer(group: Any) -> None:
+    await group.set_up(filing_types=alone)
+    await group.open_round()
+    cut_off = datetime(2026, 10, 28, 10, tzinfo=UTC)
+    await group.harness.fire_timers(cut_off - timedelta(days=2))
+    await group.harness.fire_timers(cut_off)
+    group.harness.now = cut_off + timedelta(hours=1)
+    todos = (await group.ask("paul-a", "GET", "/to-dos"))["items"]
+    assert ("overdue-filing", True) in [(todo["kind"], todo["is_overdue"]) for todo in todos]
+    assert (await group.ask("max", "GET", "/to-dos"))["items"] == []
+
+
+async def test_people_keep_their_own_shortcuts(group: Any) -> None:
+    mine = [{"title": "Plan", "path": "/planning-systems/GROUP"}, {"title": "Pool", "path": "/pool-items"}]
+    await group.ask("paul-a", "PUT", "/shortcuts", mine)
+    assert await group.ask("paul-a", "GET", "/shortcuts") == mine
+    await group.ask("paul-a", "PUT", "/shortcuts", mine[1:])
+    assert await group.ask("paul-a", "GET", "/shortcuts") == mine[1:]
+    assert await group.ask("paul-b", "GET", "/shortcuts") == []
+    outside = [{"title": "Elsewhere", "path": "https://example.org"}]
+    await group.ask("paul-a", "PUT", "/shortcuts", outside, expect=422)

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
@@ -43,7 +44,7 @@ from cashplan.workbooks import MEDIA_TYPE
 router = Router(tags=["analysis"])
 
 Format = Literal["json", "xlsx", "svg"]
-TableFormat = Literal["json", "xlsx"]
+FORMATS: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {MEDIA_TYPE: {}, charts.SVG: {}}}}
 RECORDS_MAX: Final = 200_000
 ROUNDS_MAX: Final = 5_000
 
@@ -202,7 +203,7 @@ async def _records(
     policy=Policy("forecast:read", roles=PLAN_READERS),
     summary="Cash position forecast",
     response_model=ForecastView,
-    responses={200: {"content": {MEDIA_TYPE: {}, charts.SVG: {}}}},
+    responses=FORMATS,
 )
 async def forecast(
     system_id: Id,
@@ -235,6 +236,24 @@ async def forecast(
 
 def _named(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What an analysis shows, for a workbook with a chart inside and for the chart alone."""
+
+    name: str
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    chart: charts.Chart
+
+    def answer(self, format_: Format) -> Response:
+        if format_ == "svg":
+            body = charts.table_svg(self.title, self.headings, self.rows, self.chart)
+            return Response(body, media_type=charts.SVG)
+        body = charts.table_workbook(self.title, self.headings, self.rows, chart=self.chart)
+        return Response(body, media_type=MEDIA_TYPE, headers=_named(f"{self.name}.xlsx"))
 
 
 def forecast_view(found: EntityForecast) -> ForecastView:
@@ -283,6 +302,7 @@ def forecast_view(found: EntityForecast) -> ForecastView:
     policy=Policy("statistics:read", roles=PLAN_READERS),
     summary="Plan statistics by any dimensions",
     response_model=StatisticsView,
+    responses=FORMATS,
 )
 async def statistics(
     wanted: Sliced,
@@ -294,7 +314,7 @@ async def statistics(
     template: Annotated[
         Code | None, Query(description="A saved view instead of rows, columns, measures.")
     ] = None,
-    format_: Annotated[TableFormat, Query(alias="format")] = "json",
+    format_: Annotated[Format, Query(alias="format")] = "json",
 ) -> Any:
     """Over the effective figures of what you may look at; entities whose plans are missing are listed."""
     system, entities, found = await _records(reader, principal, wanted)
@@ -309,10 +329,8 @@ async def statistics(
     missing = await analysis_rows.missing_entities(
         reader, system.id, wanted.filing_type, entities, wanted.first_day, wanted.last_day
     )
-    if format_ == "xlsx":
-        return Response(
-            _pivot_workbook(system, table), media_type=MEDIA_TYPE, headers=_named("statistics.xlsx")
-        )
+    if format_ != "json":
+        return _pivot_table(system, table).answer(format_)
     return StatisticsView(
         rows=[_pivot_row(row) for row in table.rows],
         columns=[list(column) for column in table.columns],
@@ -367,7 +385,7 @@ def _shown(values: Any, currency: str) -> dict[str, str | None]:
     }
 
 
-def _pivot_workbook(system: PlanningSystem, table: Pivot) -> bytes:
+def _pivot_table(system: PlanningSystem, table: Pivot) -> Table:
     heads = [
         f"{' '.join(column)} {measure}".strip() for column in table.columns for measure in table.measures
     ]
@@ -381,13 +399,9 @@ def _pivot_workbook(system: PlanningSystem, table: Pivot) -> bytes:
             for measure in table.measures
         ]
         rows.append([*row.members, *cells])
-    chart = ("column", 0, list(range(width, min(width + len(heads), width + 8)))) if heads else None
-    return charts.table_workbook(
-        system.basics.name,
-        [*[f"Dimension {number + 1}" for number in range(width)], *heads],
-        rows,
-        chart=chart,
-    )
+    headings = [*[f"Dimension {number + 1}" for number in range(width)], *heads]
+    chart = ("column", 0, list(range(width, min(width + len(heads), width + 8))))
+    return Table("statistics", system.basics.name, headings, rows, chart)
 
 
 def _number(value: int | Decimal | None, measure: str, currency: str) -> float | None:
@@ -401,24 +415,24 @@ def _number(value: int | Decimal | None, measure: str, currency: str) -> float |
     policy=Policy("execution:read", roles=PLAN_READERS),
     summary="Plan execution",
     response_model=list[ExecutionLine],
+    responses=FORMATS,
 )
 async def execution(
     wanted: Sliced,
     reader: Reader,
     principal: CurrentPrincipal,
-    format_: Annotated[TableFormat, Query(alias="format")] = "json",
+    format_: Annotated[Format, Query(alias="format")] = "json",
 ) -> Any:
     """Effective, adjusted, pre-occupied, actual, available and the rate of execution, cell by cell."""
     system, _, found = await _records(reader, principal, wanted)
     lines = [_execution(system, each.record) for each in found]
-    if format_ == "xlsx":
+    if format_ != "json":
         names = ["entity", "item", "period", "currency", "effective", "pre_occupied", "actual", "available"]
         rows = [
             [getattr(line, name) if name in names[:4] else float(getattr(line, name)) for name in names]
             for line in lines
         ]
-        body = charts.table_workbook(system.basics.name, names, rows, chart=("column", 1, [4, 6]))
-        return Response(body, media_type=MEDIA_TYPE, headers=_named("execution.xlsx"))
+        return Table("execution", system.basics.name, names, rows, ("column", 1, [4, 6])).answer(format_)
     return lines
 
 
@@ -487,6 +501,8 @@ async def holders(
     "/planning-systems/{system_id}/deviations",
     policy=Policy("deviation:read", roles=PLAN_READERS),
     summary="Deviation analysis",
+    response_model=list[DeviationView],
+    responses=FORMATS,
 )
 async def deviations(
     wanted: Sliced,
@@ -494,14 +510,23 @@ async def deviations(
     now: Now,
     principal: CurrentPrincipal,
     due_only: Annotated[bool, Query(description="Only where a reason is due and missing.")] = False,
-) -> list[DeviationView]:
+    format_: Annotated[Format, Query(alias="format")] = "json",
+) -> Any:
     """Actual against effective in periods that have ended; a reason is due above the system's threshold."""
     system, entities, found = await _records(reader, principal, wanted)
     today = local_date(now, system.basics.time_zone)
     records = [each.record for each in found if each.last_day < today]
     given = await analysis_rows.reasons(reader, system.id, wanted.filing_type, entities)
     views = [_deviation(each, given) for each in analysis.deviations(system, records)]
-    return [view for view in views if not due_only or (view.reason_due and view.reason is None)]
+    shown = [view for view in views if not due_only or (view.reason_due and view.reason is None)]
+    if format_ != "json":
+        names = ["entity", "item", "period", "currency", "effective", "actual", "deviation", "reason"]
+        rows = [
+            [float(getattr(view, name)) if name in names[4:7] else getattr(view, name) for name in names]
+            for view in shown
+        ]
+        return Table("deviations", system.basics.name, names, rows, ("column", 1, [4, 5])).answer(format_)
+    return shown
 
 
 def _deviation(each: analysis.Deviation, given: Any) -> DeviationView:
@@ -553,10 +578,16 @@ async def give_reason(system_id: Id, body: ReasonBody, work: Work, principal: Cu
     "/planning-systems/{system_id}/forecast-accuracy",
     policy=Policy("statistics:read", roles=PLAN_READERS),
     summary="Accuracy of rolling forecasts",
+    response_model=list[AccuracyView],
+    responses=FORMATS,
 )
 async def forecast_accuracy(
-    wanted: Sliced, reader: Reader, now: Now, principal: CurrentPrincipal
-) -> list[AccuracyView]:
+    wanted: Sliced,
+    reader: Reader,
+    now: Now,
+    principal: CurrentPrincipal,
+    format_: Annotated[Format, Query(alias="format")] = "json",
+) -> Any:
     """What each round said of later periods, against what became actual; for appraisal."""
     system, entities, found = await _records(reader, principal, wanted)
     today = local_date(now, system.basics.time_zone)
@@ -576,7 +607,7 @@ async def forecast_accuracy(
         ROUNDS_MAX,
     )
     compared = _compared(system, wanted.filing_type, filed, actual, first_days)
-    return [
+    views = [
         AccuracyView(
             entity=each.entity,
             rounds_ahead=each.rounds_ahead,
@@ -585,6 +616,14 @@ async def forecast_accuracy(
         )
         for each in analysis.accuracy(compared)
     ]
+    if format_ != "json":
+        headings = ["Entity, rounds ahead", "Compared", "Percent"]
+        rows = [
+            [f"{view.entity}, {view.rounds_ahead}", view.compared, view.percent and float(view.percent)]
+            for view in views
+        ]
+        return Table("accuracy", system.basics.name, headings, rows, ("column", 0, [2])).answer(format_)
+    return views
 
 
 def _signed(minor: int, direction: str) -> int:

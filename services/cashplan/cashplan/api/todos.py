@@ -1,14 +1,20 @@
-"""What the person who asks has to do: fill in, revise, approve, and what is overdue."""
+"""A person's own page: what there is to do (fill in, revise, approve, overdue), and what is wanted at hand."""
 
 from datetime import datetime
+from typing import Annotated, Final
 
-from chassis.http import CurrentPrincipal, CursorPage, Now, Page, Policy, Reader, Router
-from pydantic import BaseModel
+from chassis.http import CurrentPrincipal, CursorPage, Now, Page, Policy, Reader, Router, Work
+from contracts.text import Name
+from fastapi import Body as BodyParameter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from cashplan.api.common import PLAN_READERS
+from cashplan.api.common import PLAN_READERS, Body
+from cashplan.repository import shortcuts as shortcut_rows
 from cashplan.repository import tasks as task_rows
 
 router = Router(tags=["to-dos"])
+
+SHORTCUTS_MAX: Final = 50
 
 
 class ToDo(BaseModel):
@@ -48,3 +54,37 @@ async def to_dos(page: Page, reader: Reader, now: Now, principal: CurrentPrincip
         for task in shown
     ]
     return CursorPage(items=views, next=following)
+
+
+class Shortcut(Body):
+    """A place that a person goes to often, by its path in the planning application."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"title": "My month plan", "path": "/planning-systems/GROUP/filings?entity=A"}]
+        },
+    )
+
+    title: Name
+    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,500}$")] = Field(
+        description="Begins with a slash; leads nowhere outside."
+    )
+
+
+@router.get("/shortcuts", policy=Policy("shortcut:read", roles=PLAN_READERS), summary="Your shortcuts")
+async def shortcuts(reader: Reader, principal: CurrentPrincipal) -> list[Shortcut]:
+    """In the order in which you have put them."""
+    found = await shortcut_rows.shortcuts_of(reader, principal.subject)
+    return [Shortcut(title=title, path=path) for title, path in found]
+
+
+@router.put("/shortcuts", policy=Policy("shortcut:write", roles=PLAN_READERS), summary="Set your shortcuts")
+async def store_shortcuts(
+    body: Annotated[list[Shortcut], BodyParameter(max_length=SHORTCUTS_MAX)],
+    work: Work,
+    principal: CurrentPrincipal,
+) -> list[Shortcut]:
+    """All of them, in their order."""
+    await shortcut_rows.save(work.connection, principal.subject, [(each.title, each.path) for each in body])
+    return body
