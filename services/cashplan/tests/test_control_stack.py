@@ -326,6 +326,7 @@ SPOILED = [
     ("plan-cell-equals-holdings", "update plan_cell set pre_occupied_minor = pre_occupied_minor + 1"),
     ("plan-cell-equals-holdings", "delete from control_holding"),
     ("plan-cell-equals-execution-record", "delete from occupancy_entry"),
+    ("parked-documents-are-counted", "update control_document set parked = 1"),
     ("effective-plan-has-its-filing", "update filing set state = 'approved'"),
     (
         "elimination-not-above-either-side",
