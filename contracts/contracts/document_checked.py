@@ -19,7 +19,8 @@ from contracts.times import Moment
 class DocumentChecked(Event):
     """Answers one request, known by document, revision and operation.
 
-    `lapsed`: a granted request was not confirmed by its fact in time and holds no longer.
+    `pending-approval`: it waits for special approval, and is answered once more when that is decided. `lapsed`: a
+    granted request was not confirmed by its fact in time and holds no longer.
     """
 
     source: Id
@@ -29,7 +30,7 @@ class DocumentChecked(Event):
     operation: DocumentOperation
     stance: Stance
     party: Id
-    outcome: Literal["approved", "warned", "declined", "lapsed"]
+    outcome: Literal["approved", "warned", "declined", "pending-approval", "lapsed"]
     reasons: Reasons
     metrics: Annotated[list[MetricResult], Field(max_length=METRICS_MAX)]
     """Every metric of every profile that was evaluated."""

@@ -1,6 +1,6 @@
 """master-data-changed: the full, versioned state of one master record, as the ERP holds it.
 
-Version 2 adds plan items and members of plan dimensions.
+Version 2 adds plan items, members of plan dimensions, and what credit is given to beside customers.
 """
 
 from dataclasses import dataclass
@@ -81,6 +81,18 @@ class DimensionMember:
     """The member that this one is a part of."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What documents name and credit can be given to: materials and their groups, and whoever sells."""
+
+    kind: Literal[
+        "material", "material-group", "customer-group", "salesperson", "sales-group", "sales-department"
+    ]
+    name: Name
+    parent: Id | None = None
+    """The group of a material, the group above a group, the sales group or department that somebody belongs to."""
+
+
 @event("master-data-changed", 2, key="id", producers=(EXTERNAL,))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MasterDataChanged(Event):
@@ -94,7 +106,7 @@ class MasterDataChanged(Event):
     changed_at: Moment
     """When the record changed in the system that owns it."""
     record: Annotated[
-        Organisation | Customer | Account | UserRight | PlanItem | DimensionMember,
+        Organisation | Customer | Account | UserRight | PlanItem | DimensionMember | Reference,
         Field(discriminator="kind"),
     ]
     """The whole record after the change."""

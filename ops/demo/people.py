@@ -94,6 +94,8 @@ class People:
             approver_token=self.tokens["jonas"],
         )
         await enter.enter(setup, addresses)
+        for currency in sorted({profile["currency"] for profile in setup["credit_profiles"]}):
+            await self.send("mei", "PUT", "credit", f"/approval-rights/amal/{currency}", _right(currency))
 
     async def verify_addresses(self, contacts: list[Json]) -> list[tuple[Json, str, Message]]:
         """Each contact asks for a code by SMS and by e-mail and tells it back; returns the messages by channel."""
@@ -131,6 +133,18 @@ class People:
         path = f"/pending-orders/{source}/{order_id}/{judgement}"
         reason = {"approve": "A customer of ten years.", "reject": "Too much for one delivery."}[judgement]
         return await self.send("amal", "POST", "credit", path, {"reason": reason})
+
+
+def _right(currency: str) -> Json:
+    """How much Amal may let pass in a month."""
+    return {
+        "ceiling": {"amount": "1000000000", "currency": currency},
+        "period": "month",
+        "metrics": ["credit-limit", "single-document-limit"],
+        "valid_from": "2020-01-01",
+        "valid_to": "2099-12-31",
+        "reason": "head of sales finance",
+    }
 
 
 def _contact_path(contact: Json) -> str:

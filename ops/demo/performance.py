@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from rich.progress import Progress, TaskID
 from rich.text import Text
 
+from ops.demo.credit import CreditChapter
 from ops.demo.day import Day
 from ops.demo.planning import Chapter
 from ops.demo.playing import Playing, playing
@@ -59,6 +60,9 @@ class Performance:
                 await day.rest()
             planned = await Chapter(day, self.teller).play()
             await self.verdict(day, shared, planned)
+            chain = await CreditChapter(day, self.teller).play()
+            self._show_findings([chain])
+            self.as_expected = self.as_expected and chain.as_expected
         await self.thread()
 
     async def thread(self) -> None:

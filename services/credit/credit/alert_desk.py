@@ -23,17 +23,24 @@ from sqlalchemy import Row
 from chassis import Cause, ServiceContext, UnitOfWork
 from credit.domain.alerts import (
     CHECK_FAILED,
+    FREEZE,
     ORDER_HELD,
+    OVERDUE_AMOUNT,
+    OVERDUE_DAYS,
+    PROFILE_ENDING,
     TASK_OF,
+    TEMPORARY_ENDING,
     USAGE,
     Open,
     Person,
     Plan,
     Reading,
+    Step,
     steps,
 )
 from credit.domain.ids import RANDOM_BYTES, uuid7
 from credit.repository import alerts as rows
+from credit.repository import profiles
 from credit.repository.alerts import Episode
 from credit.repository.bodies import findings, stored_order
 from credit.tasks import State, tell_task
@@ -79,10 +86,12 @@ async def sweep(work: UnitOfWork) -> None:
 
 async def _sweep_usage(work: UnitOfWork, plans: Sequence[Plan]) -> None:
     since = await rows.since(work.connection, "usage")
+    if since is not None and since.date() < work.now.date() and any(plan.watches_days for plan in plans):
+        since = None
     touched = await rows.touched_profiles(work.connection, since) if plans or since is None else []
     for chunk in rows.chunks(touched):
-        readings = await rows.readings(work.connection, chunk)
-        opened = await rows.open_usage(work.connection, chunk)
+        readings = await rows.readings(work.connection, chunk, work.now.date())
+        opened = await rows.open_of_profiles(work.connection, chunk)
         await _take_steps(work, plans, readings, opened)
     await rows.set_mark(work.connection, "usage", work.now)
 
@@ -91,14 +100,26 @@ async def _take_steps(
     work: UnitOfWork, plans: Sequence[Plan], readings: Sequence[Reading], opened: Sequence[Open]
 ) -> None:
     by_id = {plan.plan_id: plan for plan in plans}
-    found = list(steps(plans, readings, opened))
-    events = [
-        _usage_alert(work, by_id[step.plan_id], step.reading) for step in found if step.state == "opened"
+    found = list(steps(plans, readings, opened, work.now.date()))
+    begun = [step for step in found if step.state == "opened"]
+    await _open(work, [_profile_alert(work, by_id[step.plan_id], step) for step in begun], by_id)
+    await _freeze(work, begun, by_id)
+    ended = [
+        Open(step.plan_id, step.reading.profile_id, step.kind) for step in found if step.state == "resolved"
     ]
-    await _open(work, events, by_id)
-    ended = [Open(step.plan_id, step.reading.profile_id) for step in found if step.state == "resolved"]
-    for row in await rows.resolve_usage(work.connection, ended, work.now):
+    for row in await rows.resolve_of_profiles(work.connection, ended, work.now):
         _tell_resolved(work, row)
+
+
+async def _freeze(work: UnitOfWork, begun: Iterable[Step], plans: dict[str, Plan]) -> None:
+    """What a plan does besides telling: the profile is frozen until somebody unfreezes it."""
+    reasons = {
+        step.reading.profile_id: f"{step.kind} by alert plan {step.plan_id}"
+        for step in begun
+        if FREEZE in plans[step.plan_id].actions
+    }
+    for profile_id, reason in sorted(reasons.items()):
+        await profiles.freeze(work.connection, profile_id, "coffer", reason, work.now)
 
 
 async def _open(work: UnitOfWork, events: Iterable[CreditAlerted], plans: dict[str, Plan]) -> None:
@@ -126,7 +147,7 @@ def _episode(event: CreditAlerted, plans: dict[str, Plan]) -> Episode:
         event.plan_id,
         event.object_type,
         event.object_id,
-        event.profile_id if event.kind == USAGE else None,
+        event.profile_id if event.document is None else None,
         order,
         event.to_json(),
         [
@@ -141,7 +162,7 @@ def _task_kinds(event: CreditAlerted, plans: dict[str, Plan]) -> list[str]:
         return ["approve-order"]
     if event.kind == CHECK_FAILED:
         return [CHECK_FAILED]
-    return [TASK_OF[action] for action in plans[event.plan_id or ""].actions]
+    return [TASK_OF[action] for action in plans[event.plan_id or ""].actions if action in TASK_OF]
 
 
 def _tell_tasks(
@@ -208,10 +229,14 @@ def settle(work: UnitOfWork, row: Row[Any], person: str) -> None:
     _tell_resolved(work, row, person)
 
 
-def _usage_alert(work: UnitOfWork, plan: Plan, reading: Reading) -> CreditAlerted:
+def _profile_alert(work: UnitOfWork, plan: Plan, step: Step) -> CreditAlerted:
+    reading, kind = step.reading, step.kind
     percent = reading.usage_percent
+    is_usage, is_overdue = kind == USAGE, kind in (OVERDUE_AMOUNT, OVERDUE_DAYS)
+    ending = {TEMPORARY_ENDING: reading.temporary_until, PROFILE_ENDING: reading.valid_until}
+    threshold = Money.of(plan.overdue_minor, reading.currency) if plan.overdue_minor is not None else None
     return CreditAlerted(
-        kind=USAGE,
+        kind=kind,
         state="opened",
         episode_id=_new_id(work),
         object_type=reading.object_type,
@@ -224,8 +249,13 @@ def _usage_alert(work: UnitOfWork, plan: Plan, reading: Reading) -> CreditAlerte
         currency=reading.currency,
         limit=Money.of(reading.limit, reading.currency) if reading.limit is not None else None,
         used=SignedMoney.of(reading.used, reading.currency),
-        usage_percent=_decimal(percent),
-        threshold_percent=_decimal(plan.usage_percent),
+        usage_percent=_decimal(percent) if is_usage else None,
+        threshold_percent=_decimal(plan.usage_percent) if is_usage else None,
+        overdue=Money.of(reading.overdue, reading.currency) if is_overdue else None,
+        overdue_limit=threshold if kind == OVERDUE_AMOUNT else None,
+        overdue_days=reading.overdue_days if is_overdue else None,
+        overdue_days_limit=plan.overdue_days if kind == OVERDUE_DAYS else None,
+        valid_until=ending.get(kind),
         reasons=[],
         actions=list(plan.actions),
         occurred_at=work.now,

@@ -29,9 +29,10 @@ from credit import (
     handlers,
     invariants,
     member_desk,
+    recalculation_desk,
     scoring_desk,
 )
-from credit.publishing import GRANT, WAIT
+from credit.publishing import DOCUMENT_WAIT, GRANT, WAIT
 from credit.settings import Settings
 
 service = Service(
@@ -56,11 +57,12 @@ service = Service(
     timers={
         WAIT: handlers.end_waits,
         GRANT: handlers.end_grants,
+        DOCUMENT_WAIT: handlers.end_document_waits,
         scoring_desk.DEADLINE: scoring_desk.close_rounds,
         document_desk.NOTICE: document_desk.announce_endings,
         document_desk.END: document_desk.tell_ends,
     },
-    jobs=(alert_desk.watch,),
+    jobs=(alert_desk.watch, recalculation_desk.work_off),
     routers=api.ROUTERS,
     checks=invariants.CHECKS + giving_invariants.CHECKS,
     facts=invariants.FACTS,

@@ -13,6 +13,7 @@ from contracts.order_status_changed import OrderStatusChanged
 from contracts.order_submitted import OrderSubmitted
 
 from chassis import Batch, Record, TimerBatch
+from credit import approval_desk
 from credit.domain.arrivals import (
     Arrival,
     Cancellation,
@@ -37,7 +38,7 @@ OrderEvent = (
 )
 
 DIGEST_BYTES: Final = 16
-TABLES: Final[tuple[Table, ...]] = ("organisation", "customer")
+TABLES: Final[tuple[Table, ...]] = ("organisation", "customer", "reference")
 
 
 async def apply_orders(batch: Batch[OrderEvent]) -> None:
@@ -63,7 +64,7 @@ async def end_waits(batch: TimerBatch) -> None:
 
 
 async def take_master_data(batch: Batch[MasterDataChanged]) -> None:
-    """Organisations and customers from the ERP; a lower version than the known one is ignored."""
+    """Organisations, customers and references from the ERP; a lower version than the known one is ignored."""
     records = [MasterRecord.of(record.event, record.source) for record in batch]
     known: dict[tuple[Table, str], Version] = {}
     for table in TABLES:
@@ -117,6 +118,16 @@ async def end_grants(batch: TimerBatch) -> None:
     for timer, lapse in zip(batch, lapses, strict=True):
         publish(batch, gate.desk.lapse(lapse), timer)
     await saving.save(batch.connection, gate, batch.now)
+
+
+async def end_document_waits(batch: TimerBatch) -> None:
+    """Documents that nobody approved in time."""
+    for timer in batch:
+        lapse = lapse_of(timer.key)
+        held = await approval_desk.locked_hold(batch, lapse.key)
+        if held is not None and held.number == lapse.revision:
+            publish(batch, held.desk.refuse(held.posting, "expired", None, None), timer)
+            await saving.save(batch.connection, held.gate, batch.now)
 
 
 def posting_of(record: Record[DocumentPosted]) -> Posting:

@@ -142,6 +142,27 @@ CHECKS: Final = (
         """,
     ),
     Check(
+        "pending-documents-have-timers",
+        "Whatever document waits for special approval has a timer that ends the wait.",
+        """
+        select document_type, source, document_id, number from pending_document p
+        where state = 'pending' and not exists (
+            select from timer t where t.kind = 'document-wait'
+            and t.key = concat_ws(' ', p.document_type, p.source, p.document_id, p.number))
+        """,
+    ),
+    Check(
+        "approvals-within-ceiling",
+        "What one approver let pass in a day, a month, a quarter or a year is within the widest ceiling he ever had.",
+        """
+        select approver, currency, day, used
+        from (select approver, currency, given_on as day, sum(amount_minor) as used
+              from approval_grant where returned_at is null group by approver, currency, given_on) g
+        where used > (select coalesce(max(ceiling_minor), 0) from approval_right_version v
+                      where v.approver = g.approver and v.currency = g.currency)
+        """,
+    ),
+    Check(
         "parked-revisions-are-listed",
         "The parked revisions of an order are those that its row names, and none is answered yet.",
         """

@@ -17,6 +17,9 @@ WAIT: Final = "order-wait"
 GRANT: Final = "document-grant"
 """Ends a granted request that no fact has confirmed."""
 
+DOCUMENT_WAIT: Final = "document-wait"
+"""Declines a document that nobody has approved in time."""
+
 
 def publish(work: UnitOfWork, effect: Effect, cause: CausedBy) -> None:
     """Passes answers on as credit-checked, and starts and stops the timers of what waits."""
@@ -30,6 +33,8 @@ def publish(work: UnitOfWork, effect: Effect, cause: CausedBy) -> None:
     for told in effect.documents:
         work.emit(document_checked(told, work), cause)
         work.count("document-check", told.outcome)
+    for document, number, due_at in effect.held:
+        work.set_timer(DOCUMENT_WAIT, grant_key(document, number), due_at, cause)
     for document, revision, due_at in effect.granted:
         work.set_timer(GRANT, grant_key(document, revision), due_at, cause)
     for document, revision in effect.confirmed:
@@ -76,6 +81,7 @@ def checked(answer: Answer, work: UnitOfWork) -> CreditChecked:
         order=answer.order,
         stance=answer.stance,
         returned=answer.returned,
+        delivered=answer.delivered,
         checked_at=work.now,
     )
 

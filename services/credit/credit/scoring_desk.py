@@ -218,13 +218,16 @@ async def decide(
 async def write_grade(work: UnitOfWork, basis: Basis, sheet: Row[Any], person: str) -> None:
     """The sheet's grade becomes the object's, and brings its limits along where the model says so."""
     await rows.write_grade(work.connection, sheet, basis.standard_id, person, work.now)
+    reason = f"grade {sheet.grade} by score sheet {sheet.sheet_id}"
+    scored = Scored(sheet.scope, sheet.scope_id, sheet.object_type, sheet.object_id)
+    await granting.set_grade(work.connection, scored, sheet.grade, reason, person, work.now)
     if basis.grant_use == "by-hand":
         return
     standard = await read_standard(work, basis.standard_id)
     for terms in standard.terms.get(sheet.grade, []):
         if terms.scope == sheet.scope:
             changes = await planned(work, basis.standard_id, {sheet.grade: terms}, [sheet.object_id])
-            await apply(work, changes, f"grade {sheet.grade} by score sheet {sheet.sheet_id}", person)
+            await apply(work, changes, reason, person)
 
 
 async def planned(

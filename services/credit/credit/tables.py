@@ -341,3 +341,113 @@ profile_freeze: Final = Table(
     Column("unfrozen_by", Text),
     Column("unfreeze_reason", Text),
 )
+
+approval_right: Final = Table(
+    "approval_right",
+    metadata,
+    Column("approver", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("ceiling_minor", BigInteger, nullable=False),
+    Column("period", Text, nullable=False),
+    Column("metrics", ARRAY(Text), nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    *_who(),
+)
+
+approval_grant: Final = Table(
+    "approval_grant",
+    metadata,
+    *_key(),
+    Column("number", BigInteger, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("approver", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("metrics", ARRAY(Text), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_on", Date, nullable=False),
+    Column("given_at", DateTime(timezone=True), nullable=False),
+    Column("returned_at", DateTime(timezone=True)),
+)
+
+pending_document: Final = Table(
+    "pending_document",
+    metadata,
+    *_key(),
+    Column("number", BigInteger, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("total_minor", BigInteger, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("findings", LargeBinary, nullable=False),
+    Column("held_at", DateTime(timezone=True), nullable=False),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("person", Text),
+    Column("reason", Text),
+    Column("ended_at", DateTime(timezone=True)),
+)
+
+notice_draw: Final = Table(
+    "notice_draw",
+    metadata,
+    Column("notice_source", Text, primary_key=True),
+    Column("notice_id", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("line_id", Text, primary_key=True),
+    Column("quantity_millionths", BigInteger, nullable=False),
+)
+
+recalculation_run: Final = Table(
+    "recalculation_run",
+    metadata,
+    Column("run_id", Uuid(as_uuid=False), primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("place", ARRAY(Text), nullable=False),
+    Column("pieces", BigInteger, nullable=False),
+    Column("documents", BigInteger, nullable=False),
+    Column("orders", BigInteger, nullable=False),
+    Column("differences", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("started_by", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("compared_at", DateTime(timezone=True)),
+    Column("applied_by", Text),
+    Column("applied_at", DateTime(timezone=True)),
+)
+
+recalculation_difference: Final = Table(
+    "recalculation_difference",
+    metadata,
+    Column("run_id", Uuid(as_uuid=False), primary_key=True),
+    *_key(),
+    Column("profile_id", Uuid(as_uuid=False), primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("stored_minor", BigInteger, nullable=False),
+    Column("right_minor", BigInteger, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("found_at", DateTime(timezone=True), nullable=False),
+    Column("applied_at", DateTime(timezone=True)),
+)
+
+reference: Final = Table(
+    "reference",
+    metadata,
+    Column("reference_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    *_who(),
+    Column("kind", Text, nullable=False),
+    Column("own_id", Text, nullable=False),
+    Column("parent", Text),
+)

@@ -209,6 +209,23 @@ class Bench(Harness):
         assert answer.status_code == 200, answer.text
         return answer.json()  # type: ignore[no-any-return]
 
+    async def right(
+        self, approver: str = "tester", ceiling: int = 10_000_000, currency: str = "CNY", **changes: Any
+    ) -> dict[str, Any]:
+        """A right to special approval, given by somebody else."""
+        body = {
+            "ceiling": {"amount": Money.of(ceiling, currency).amount, "currency": currency},
+            "period": "month",
+            "metrics": ["credit-limit", "single-document-limit"],
+            "valid_from": "2000-01-01",
+            "valid_to": "2099-12-31",
+            "reason": "the test says so",
+        }
+        async with self.client({"credit-manager"}, subject="head of credit") as client:
+            answer = await client.put(f"/approval-rights/{approver}/{currency}", json=body | changes)
+        assert answer.status_code == 200, answer.text
+        return answer.json()  # type: ignore[no-any-return]
+
     async def checks(self, *events: Event) -> list[CreditChecked]:
         """Plays events; what credit passed on."""
         return only(await self.play(*events), CreditChecked)

@@ -1,6 +1,7 @@
 """Alert plans: pure rules with worked numbers, and episodes on a real database."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -10,8 +11,10 @@ from chassis.testing import only
 from contracts.credit_alerted import CreditAlerted
 from contracts.task_changed import TaskChanged
 from credit import alert_desk
-from credit.domain.alerts import Open, Person, Plan, Reading, steps
+from credit.domain.alerts import Open, Person, Plan, Reading, found_in, steps
 from credit.repository import alerts as alert_rows
+
+from .test_documents_stack import posted, upstream
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 D = Decimal
@@ -196,3 +199,67 @@ async def test_two_instances_that_look_at_once_tell_it_once(bench: Any, make: An
         await alert_rows.try_lock(other)
         assert await told(bench) == [], "the other instance is looking"
     assert len(only(await told(bench), CreditAlerted)) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "changes", "kinds"),
+    [
+        ({"overdue_minor": 1_000, "overdue_currency": "CNY"}, {"overdue": 1_001}, ["overdue-amount"]),
+        ({"overdue_minor": 1_000, "overdue_currency": "CNY"}, {"overdue": 1_000}, []),
+        ({"overdue_minor": 1_000, "overdue_currency": "USD"}, {"overdue": 1_001}, []),
+        ({"overdue_days": 30}, {"overdue_days": 31}, ["overdue-days"]),
+        ({"overdue_days": 30}, {"overdue_days": 30}, []),
+        ({"ending_days": 7}, {"temporary_until": date(2026, 3, 9)}, ["temporary-credit-ending"]),
+        ({"ending_days": 7}, {"valid_until": date(2026, 3, 10)}, []),
+        ({"ending_days": 7}, {"valid_until": date(2026, 3, 2)}, ["profile-ending"]),
+        ({"ending_days": 7}, {"valid_until": date(2026, 3, 1)}, []),
+    ],
+)
+def test_each_condition_opens_beyond_its_threshold(
+    fields: dict[str, Any], changes: dict[str, Any], kinds: list[str]
+) -> None:
+    watching = replace(plan(percent=None), **fields)
+    assert list(found_in(watching, replace(reading(0), **changes), NOW.date())) == kinds
+
+
+@pytest.mark.stack
+async def test_a_day_that_passes_makes_receivables_overdue_and_freezes_their_profile(
+    bench: Any, make: Any
+) -> None:
+    bench.now = NOW
+    await bench.managed_customer(make, "C-1", 10_000)
+    await bench.play(posted(make, "receivable R", 5_000, due_date=NOW.date()))
+    await set_plan(bench, usage_percent=None, overdue_days=0, actions=["freeze"])
+    assert await told(bench) == []
+    bench.now = NOW + timedelta(days=1)
+    [alert] = only(await told(bench), CreditAlerted)
+    assert (alert.kind, alert.overdue_days, alert.overdue and alert.overdue.amount, alert.actions) == (
+        "overdue-days",
+        1,
+        "50.00",
+        ["freeze"],
+    )
+    [declined] = await bench.checks(make.order("O-1", 100))
+    assert [reason.code for reason in declined.reasons] == ["credit-frozen"]
+    await bench.play(posted(make, "receipt P", 5_000, upstream("receivable R", amount=5_000)))
+    [resolved] = only(await told(bench), CreditAlerted)
+    assert (resolved.state, resolved.episode_id) == ("resolved", alert.episode_id)
+    assert await bench.broken() == []
+
+
+@pytest.mark.stack
+async def test_a_profile_that_ends_soon_is_told_once(bench: Any, make: Any) -> None:
+    bench.now = NOW
+    await bench.managed_customer(make, "C-1", 10_000)
+    async with bench.client({"credit-manager"}) as client:
+        body = make.limits(10_000, validity={"valid_to": "2026-03-12"})
+        answer = await client.put("/profiles/group/*/customer/C-1/CNY", json=body)
+        assert answer.status_code == 200, answer.text
+    await set_plan(bench, usage_percent=None, ending_days=7, actions=[])
+    assert await told(bench) == []
+    for days in (3, 4):
+        bench.now = NOW + timedelta(days=days)
+        alerts = only(await told(bench), CreditAlerted)
+        assert [(one.kind, one.valid_until) for one in alerts] == (
+            [("profile-ending", date(2026, 3, 12))] if days == 3 else []
+        )

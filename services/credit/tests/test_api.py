@@ -185,6 +185,7 @@ async def test_available_says_null_and_unlimited_in_words(
 
 async def test_an_approval_lets_a_pending_order_go_on_once(bench: Any, make: Any) -> None:
     await bench.managed_customer(make, limit=5_000, enforcement="special-approval")
+    await bench.right("ada")
     await bench.play(make.order())
     async with bench.client({"credit-approver"}, subject="ada") as client:
         [waiting] = (await client.get("/pending-orders?customer=C-1")).json()["items"]

@@ -1,11 +1,17 @@
 """The check of one order against profiles, with worked numbers."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from contracts.codec import decode
+from contracts.document_posted import DocumentPosted
+from contracts.gate import FOLDER
 from contracts.money import Money
 from credit.domain.checks import Verdict, check, declined
+from credit.domain.documents import DocumentFault, NotOfCredit, document_of
 from credit.domain.occupancy import Occupancy
+from credit.repository.documents import stored_document
 
 CNY = 100
 
@@ -173,3 +179,20 @@ def test_an_order_that_does_not_add_up_is_declined_before_anything_else(make: An
 
 def test_a_refusal_for_one_reason_carries_no_metric() -> None:
     assert declined("no-profile", "none").metrics == []
+
+
+def test_a_stored_document_is_read_as_its_event_was(make: Any) -> None:
+    """Reading without the contract's validation gives the very same document."""
+    events = [
+        decode("document-posted.v1", file.read_bytes())
+        for file in sorted((FOLDER / "examples" / "document-posted.v1").iterdir())
+    ]
+    read = 0
+    for event in events:
+        assert isinstance(event, DocumentPosted)
+        with suppress(NotOfCredit, DocumentFault):
+            known = document_of(event)
+            assert stored_document(event.to_json(), None) == known
+            assert stored_document(event.to_json(), "closed") == known.in_phase("closed")
+            read += 1
+    assert read

@@ -39,7 +39,9 @@ def ordered(make: Any, gate: Gate, amount: int, quantity: int, outcome: Any = "a
     line = make.line("1", amount, quantity=str(quantity), price=make.line("1", amount // quantity).price)
     submission = make.submission("O", amount, source="erp", lines=[line])
     gate.apply(submission)
-    gate.apply(Settlement(ORDER, gate.orders[ORDER].checks, outcome, "D"))
+    number = gate.orders[ORDER].open_check
+    assert number is not None, "the order waits for the decision"
+    gate.apply(Settlement(ORDER, number, outcome, "D"))
 
 
 def used(gate: Gate) -> int:

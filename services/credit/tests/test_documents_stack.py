@@ -71,7 +71,7 @@ async def ordered(bench: Any, make: Any, amount: int, quantity: str, order_id: s
     """An accepted order of one line."""
     price = Money.of(amount // int(quantity), "CNY").amount
     line = make.line("1", amount, quantity=quantity, price=price)
-    [check] = await bench.checks(make.order(order_id, amount, lines=[line]))
+    check, *_ = await bench.checks(make.order(order_id, amount, lines=[line]))
     await bench.play(make.decision(check, "accepted"))
 
 

@@ -281,6 +281,43 @@ async def test_of_32_orders_at_once_exactly_those_pass_that_fit(bench: Any, make
     assert await bench.broken() == []
 
 
+async def test_64_checks_at_once_by_two_instances_on_a_shared_group_never_pass_its_limit(
+    bench: Any, make: Any
+) -> None:
+    """8 customers of one group with 1,000.00: of 64 orders of 60.00 from both ends, 16 pass, and nobody deadlocks."""
+    customers = [f"C-{number}" for number in range(8)]
+    for customer in customers:
+        await bench.play(make.customer_record(customer, customer_group="G-1"))
+        await bench.set_limits(customer, make.limits(40_000))
+    async with bench.client({"credit-manager"}) as client:
+        shared = await client.put("/profiles/group/*/customer-group/G-1/CNY", json=make.limits(100_000))
+        assert shared.status_code == 200, shared.text
+    instances = [bench.instance() for _ in range(2)]
+    records = [
+        bench.raw(
+            make.order(
+                f"O-{number}", 6_000, customer=customers[number % 8 if number % 2 else 7 - number % 8]
+            ),
+            partition=number,
+        )
+        for number in range(64)
+    ]
+    await asyncio.gather(
+        *(instances[number % 2].consumer.consume([record]) for number, record in enumerate(records))
+    )
+    for instance in instances:
+        await instance.database.close()
+    checks = only(await bench.drain(), CreditChecked)
+    passed = [check for check in checks if check.outcome == "approved"]
+    assert (len(checks), len(passed)) == (64, 16)
+    [group] = await bench.rows("select used_minor from credit_profile where object_type = 'customer-group'")
+    assert group["used_minor"] == 96_000
+    [database] = await bench.rows("select deadlocks from pg_stat_database where datname = current_database()")
+    assert database["deadlocks"] == 0
+    assert await bench.dead_letters() == []
+    assert await bench.broken() == []
+
+
 async def test_batches_of_two_instances_on_the_same_profiles_lock_in_one_order(bench: Any, make: Any) -> None:
     """Each batch touches all profiles, from opposite ends; what passed never exceeds any limit."""
     customers = [f"C-{number}" for number in range(10)]
@@ -379,6 +416,7 @@ async def test_random_traffic_through_storage_keeps_every_invariant(bench: Any, 
     chance = random.Random(20260302)
     await bench.managed_customer(make, "C-1", limit=30_000)
     await bench.managed_customer(make, "C-2", limit=10_000, enforcement="special-approval")
+    await bench.right()
     await bench.managed_customer(make, "C-3", limit=10_000, enforcement="warn")
     checks: list[CreditChecked] = []
     decisions: dict[tuple[str, int], str] = {}

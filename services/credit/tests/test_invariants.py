@@ -36,6 +36,16 @@ SPOILT = {
         order_id = 'O-pending'
     """,
     "waits-have-timers": "delete from timer",
+    "pending-documents-have-timers": """
+        insert into pending_document (document_type, source, document_id, number, state, revision, operation, customer,
+                                      currency, total_minor, event_id, body, findings, held_at, due_at)
+        values ('outbound', 'erp', 'D', 1, 'pending', 1, 'audit', 'C-1', 'CNY', 1, 'E', '', '', now(), now())
+    """,
+    "approvals-within-ceiling": """
+        insert into approval_grant (document_type, source, document_id, number, currency, approver, customer,
+                                    amount_minor, metrics, reason, given_on, given_at)
+        values ('sales-order', 'shop', 'O', 1, 'CNY', 'ada', 'C-1', 1, '{credit-limit}', 'why', current_date, now())
+    """,
     "parked-revisions-are-listed": "update sales_order set parked = '{}' where order_id = 'O-parked'",
     "decisions-follow-checks": """
         insert into check_decision select source, order_id, check_number, 'accepted', 'X', checked_at

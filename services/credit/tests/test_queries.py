@@ -97,6 +97,7 @@ async def history(bench: Any, make: Any) -> None:
     await bench.managed_customer(make, "C-1", 10_000)
     await bench.managed_customer(make, "C-2", 10_000, "warn")
     await bench.managed_customer(make, "C-3", 10_000, "special-approval")
+    await bench.right("boss")
     await bench.checks(
         make.order("O-1", 9_000),
         make.order("O-2", 20_000, customer="C-2"),

@@ -136,7 +136,13 @@ async def test_from_the_tree_to_82_points_a_grade_and_a_limit(bench: Any, make: 
         "warn",
     )
     versions = (await get(bench, f"/profiles/{profile['profile_id']}/versions"))["items"]
-    assert [(row["version"], row["reason"]) for row in versions] == [(2, "yearly"), (1, "the test says so")]
+    assert [(row["version"], row["reason"]) for row in versions] == [
+        (3, "yearly"),
+        (2, f"grade A by score sheet {sheet}"),
+        (1, "the test says so"),
+    ]
+    terms_of_profile = await get(bench, f"/profiles/{profile['profile_id']}/terms")
+    assert terms_of_profile["grade"] == "A"
     assert (await post(bench, "/grants/preview", wish))["changes"] == []
     assert await bench.broken() == []
 

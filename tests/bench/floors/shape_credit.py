@@ -35,6 +35,7 @@ on conflict (topic, partition) do update set next_offset = excluded.next_offset"
 OUTBOX = """insert into outbox (headers, topic, key, body)
 select $1, * from unnest($2::text[], $3::bytea[], $4::bytea[]) returning id"""
 DELETE = "delete from outbox where id = any($1::bigint[])"
+EVENT_BYTES = 844
 HEADERS = [(f"ce_attribute_{number}", b"0" * 26) for number in range(8)]
 
 
@@ -50,7 +51,7 @@ async def main(servers: str, dsn: str, source: str, target: str, group: str, bat
             if records := [record for part in fetched.values() for record in part]:
                 ids = [f"{group}-{r.partition}-{r.offset}" for r in records]
                 stage = ids, [r.key.decode() for r in records], [r.value for r in records], time.time_ns() // 1_000
-                messages = [(target, r.key, r.value + r.value[:844]) for r in records]
+                messages = [(target, r.key, r.value + (r.value * 4)[:EVENT_BYTES]) for r in records]
                 nexts = {part.partition: items[-1].offset + 1 for part, items in fetched.items() if items}
                 async with connection.transaction():
                     await connection.execute(INBOX, ids, [r.value[:16] for r in records])

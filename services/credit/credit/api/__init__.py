@@ -4,8 +4,12 @@ from typing import Final
 
 from credit.api import (
     alerts,
+    approvals,
     credit_documents,
+    detail,
+    initialization,
     masterdata,
+    masterdata_files,
     members,
     orders,
     pending,
@@ -13,6 +17,7 @@ from credit.api import (
     profiles,
     queries,
     recalculation,
+    rule_files,
     rules,
     score_sheets,
     scoring,
@@ -21,17 +26,22 @@ from credit.api import (
 
 ROUTERS: Final = (
     masterdata.router,
+    masterdata_files.router,
     profiles.router,
     orders.router,
     pending.router,
+    approvals.router,
     scoring.router,
     score_sheets.router,
     credit_documents.router,
     members.router,
     alerts.router,
     queries.router,
+    detail.router,
     profile_files.router,
     rules.router,
+    rule_files.router,
     terms.router,
     recalculation.router,
+    initialization.router,
 )

@@ -16,7 +16,7 @@ from sqlalchemy import Row
 
 from credit import alert_desk
 from credit.api.common import READERS, Body, IdPath, Why, unknown
-from credit.domain.alerts import Action, AddresseeKind, Person, Plan
+from credit.domain.alerts import FREEZE, Action, AddresseeKind, Person, Plan, ProfileKind
 from credit.repository import alerts as rows
 
 router: Final = Router(tags=["alerts"])
@@ -56,6 +56,18 @@ class PlanBody(Body):
     objects: Annotated[list[Id], Field(default_factory=list, max_length=1_000)]
     usage_percent: Threshold | None = Field(
         default=None, description="Opens when more than this part of a limit is used."
+    )
+    overdue_amount: Money | None = Field(
+        default=None, description="Opens when more than this is overdue, in profiles of its currency."
+    )
+    overdue_days: int | None = Field(
+        default=None, ge=0, le=3650, description="Opens when the oldest receivable is overdue for longer."
+    )
+    ending_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=366,
+        description="Opens so many days before a profile's validity or its temporary credit ends.",
     )
     failed_checks: Annotated[bool, Field(strict=True)] = Field(
         default=False, description="Tells of every check that declines or holds."
@@ -106,9 +118,7 @@ class Settled(Body):
 @router.put("/alert-plans/{plan_id}", policy=Policy("alert-plan:write", WRITERS))
 async def set_plan(plan_id: IdPath, body: PlanBody, work: Work, principal: CurrentPrincipal) -> PlanView:
     """Makes or replaces a plan; switched off, it ends its episodes."""
-    if body.usage_percent is None and not body.failed_checks:
-        message = "is left out and so is failed_checks: the plan would watch nothing"
-        raise Problem.invalid([{"field": "usage_percent", "message": message}])
+    money = body.overdue_amount
     plan = Plan(
         plan_id,
         body.name,
@@ -118,7 +128,17 @@ async def set_plan(plan_id: IdPath, body: PlanBody, work: Work, principal: Curre
         body.failed_checks,
         [Person(person.kind, person.id) for person in body.people],
         list(dict.fromkeys(body.actions)),
+        money.minor if money is not None else None,
+        money.currency if money is not None else None,
+        body.overdue_days,
+        body.ending_days,
     )
+    if not plan.watches_profiles and not plan.failed_checks:
+        message = "is left out and so is every other condition: the plan would watch nothing"
+        raise Problem.invalid([{"field": "usage_percent", "message": message}])
+    if FREEZE in plan.actions and not plan.watches_profiles:
+        message = "holds a freeze, which failed checks alone cannot ask for; their enforcement can"
+        raise Problem.invalid([{"field": "actions", "message": message}])
     await rows.save_plan(work.connection, plan, body.active, principal.subject, work.now)
     return _plan(await rows.plan_row(work.connection, plan_id))
 
@@ -136,7 +156,7 @@ async def episodes(
     page: Page,
     reader: Reader,
     state: Annotated[Literal["open", "resolved"] | None, Query()] = None,
-    kind: Annotated[Literal["usage-high", "check-failed", "order-held"] | None, Query()] = None,
+    kind: Annotated[ProfileKind | Literal["check-failed", "order-held"] | None, Query()] = None,
     object_id: Annotated[Id | None, Query()] = None,
 ) -> CursorPage[EpisodeView]:
     """What was found, newest first."""
@@ -171,6 +191,9 @@ def _plan(row: Row[Any]) -> PlanView:
         object_type=plan.object_type,
         objects=plan.objects,
         usage_percent=format(plan.usage_percent, "f") if plan.usage_percent is not None else None,
+        overdue_amount=_money(plan),
+        overdue_days=plan.overdue_days,
+        ending_days=plan.ending_days,
         failed_checks=plan.failed_checks,
         people=[PersonBody(kind=person.kind, id=person.id) for person in plan.people],
         actions=plan.actions,
@@ -178,6 +201,12 @@ def _plan(row: Row[Any]) -> PlanView:
         changed_by=row.changed_by,
         changed_at=row.changed_at,
     )
+
+
+def _money(plan: Plan) -> Money | None:
+    if plan.overdue_minor is None or plan.overdue_currency is None:
+        return None
+    return Money.of(plan.overdue_minor, plan.overdue_currency)
 
 
 def _episode(row: Row[Any]) -> EpisodeView:

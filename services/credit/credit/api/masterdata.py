@@ -1,4 +1,4 @@
-"""Customers and organisations: read, and set beside what the ERP sends."""
+"""Customers, organisations and references: read, and set beside what the ERP sends."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from chassis import UnitOfWork
 from credit.api.common import READERS, Body, IdPath, unknown
-from credit.domain.masterdata import MasterRecord, Table
+from credit.domain.masterdata import MasterRecord, ReferenceKind, Table, reference_id
 from credit.repository import masterdata
 
 router: Final = Router(tags=["customers and organisations"])
@@ -55,6 +55,32 @@ class OrganisationState(Body):
     time_zone: TimeZone
     active: bool = True
     version: Version = None
+
+
+class ReferenceState(Body):
+    """The full state of a material, a group, a salesperson, a sales group or a sales department."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "Galvanised sheet 2 mm", "parent": "MG-STEEL"}]},
+    )
+    name: Name
+    parent: Id | None = Field(default=None, description="The group or department that it belongs to.")
+    active: bool = True
+    version: Version = None
+
+
+class Reference(BaseModel):
+    """What documents name, as credit knows it."""
+
+    kind: ReferenceKind
+    id: str
+    version: int
+    name: str
+    parent: str | None
+    active: bool
+    changed_by: str
+    changed_at: datetime
 
 
 class Customer(BaseModel):
@@ -146,11 +172,31 @@ async def set_organisation(
     return _organisation(row)
 
 
+@router.get("/references/{kind}", policy=Policy("reference:read", READERS))
+async def references(
+    kind: ReferenceKind, page: Page, reader: Reader, parent: Annotated[Id | None, Query()] = None
+) -> CursorPage[Reference]:
+    """Materials, groups, salespeople, sales groups or departments by id."""
+    rows = await masterdata.references_after(reader, page.after(str), page.rows, kind=kind, parent=parent)
+    rows, following = page.page(rows, key=lambda row: (row.own_id,))
+    return CursorPage(items=[_reference(row) for row in rows], next=following)
+
+
+@router.put("/references/{kind}/{own_id}", policy=Policy("reference:write", {"credit-manager"}))
+async def set_reference(
+    kind: ReferenceKind, own_id: IdPath, body: ReferenceState, work: Work, principal: CurrentPrincipal
+) -> Reference:
+    """Makes or replaces one of them."""
+    own = (kind, own_id, body.parent)
+    row = await _set(work, "reference", reference_id(kind, own_id), body, own, principal.subject)
+    return _reference(row)
+
+
 async def _set(
     work: UnitOfWork,
     table: Table,
     record_id: str,
-    body: CustomerState | OrganisationState,
+    body: CustomerState | OrganisationState | ReferenceState,
     own: tuple[str | bool | None, ...],
     person: str,
 ) -> Row[Any]:
@@ -167,6 +213,11 @@ async def _set(
     row = await masterdata.record_row(work.connection, table, record_id)
     assert row is not None, "it was written just now"
     return row
+
+
+def _reference(row: Row[Any]) -> Reference:
+    names = set(Reference.model_fields) - {"id"}
+    return Reference(id=row.own_id, **{name: row._mapping[name] for name in names})
 
 
 def _customer(row: Row[Any]) -> Customer:

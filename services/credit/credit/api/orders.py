@@ -57,7 +57,7 @@ class OrderStatus(BaseModel):
 
     source: str
     order_id: str
-    status: Literal["new", "undecided", "pending", "accepted", "declined", "cancelled"] = Field(
+    status: Literal["new", "undecided", "pending", "accepted", "declined", "cancelled", "closed"] = Field(
         description="undecided waits for fund-pool, pending for special approval, new for an earlier revision."
     )
     paying_account: str | None

@@ -1,26 +1,33 @@
 """Orders that wait for special approval."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
-from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Router, Work
+from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Principal, Problem, Reader, Router, Work
 from contracts.text import Id
 from fastapi import Query
 from pydantic import ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import UnitOfWork
+from credit import approval_desk
 from credit.api.common import READERS, Body, IdPath, Why, unknown
 from credit.api.views import PendingOrder, PendingOrderDetail, PendingState, pending_fields, pending_order
 from credit.domain.arrivals import Judgement, OrderKey
-from credit.domain.gate import ApprovalRefused, NotPending
+from credit.domain.directory import rounded
+from credit.domain.documents import SALES_ORDER, DocumentKey
+from credit.domain.gate import ApprovalRefused, Gate, NotPending
 from credit.publishing import publish
 from credit.repository import gate as gates
 from credit.repository import orders, saving
+from credit.repository.approvals import Given
 from credit.repository.bodies import findings
 from credit.settings import periods
 
 router: Final = Router(tags=["pending orders"])
+
+FRESH_LOGIN: Final = timedelta(minutes=15)
+FRESH_CHALLENGE: Final = 'Bearer realm="coffer", error="insufficient_user_authentication", max_age=900'
 
 
 class Decision(Body):
@@ -63,10 +70,12 @@ async def pending(source: IdPath, order_id: IdPath, reader: Reader) -> PendingOr
 async def approve(
     source: IdPath, order_id: IdPath, body: Decision, work: Work, principal: CurrentPrincipal
 ) -> PendingOrderDetail:
-    """Checks the order again as of now; only the metrics that it waits for are waived.
+    """Checks the order again as of now; only the metrics that it waits for are waived, within the approver's right.
 
-    409 `approval-refused` with the reasons when anything else fails, 409 `not-pending` when it does not wait.
+    409 `approval-refused` with the reasons when anything else fails, `beyond-ceiling` with what is left of the
+    right, `not-pending` when it does not wait; 401 `login-not-fresh` when the login is older than 15 minutes.
     """
+    require_fresh(principal, work.now)
     return await _judge(work, Judgement((source, order_id), True, principal.subject, body.reason))
 
 
@@ -88,15 +97,58 @@ async def _judge(work: UnitOfWork, judgement: Judgement) -> PendingOrderDetail:
     gate = await gates.locked_gate(work.connection, [judgement], work.now, periods())
     assert work.cause is not None, "a command is its own cause"
     try:
-        publish(work, gate.apply(judgement), work.cause)
+        effect = gate.apply(judgement)
+        await _consume(work, gate, judgement)
+        publish(work, effect, work.cause)
     except NotPending as error:
         raise Problem.conflict(
             "not-pending", f"The order does not wait for approval: it is {error.status}."
         ) from None
     except ApprovalRefused as error:
         raise _refused(error) from None
+    except approval_desk.BeyondRight as error:
+        raise beyond_right(error) from None
     await saving.save(work.connection, gate, work.now)
     return await _detail(work.connection, judgement.key)
+
+
+async def _consume(work: UnitOfWork, gate: Gate, judgement: Judgement) -> None:
+    """Four eyes, and the approver's right: one's own order is for somebody else to approve."""
+    order = gate.orders[judgement.key].order
+    assert order is not None, "the order as it stands is loaded for a judgement"
+    if not judgement.approve:
+        return
+    if order.ordering_user == judgement.person:
+        raise Problem.forbidden("Whoever ordered cannot approve the order.", type="four-eyes")
+    answer = gate.changes.answers[-1]
+    given = Given(
+        DocumentKey(SALES_ORDER, *judgement.key),
+        answer.check_number,
+        order.customer,
+        judgement.person,
+        judgement.reason,
+        gate.directory.day(order.sales_organisation),
+    )
+
+    def own_amount(profile_id: str) -> int:
+        rate = gate.directory.rate(order.currency, gate.profiles[profile_id])
+        return rounded(order.total.minor * rate) if rate is not None else order.total.minor
+
+    await approval_desk.consume(work, given, answer.metrics, own_amount)
+
+
+def beyond_right(error: approval_desk.BeyondRight) -> Problem:
+    """409 with what is left of the approver's right."""
+    return Problem.conflict(error.reason.code, error.reason.text)
+
+
+def require_fresh(principal: Principal, now: datetime) -> None:
+    """Special approval asks who approves anew: a login that is older does not do."""
+    at = principal.authenticated_at
+    if at is None or now - at > FRESH_LOGIN:
+        minutes = FRESH_LOGIN // timedelta(minutes=1)
+        detail = f"Log in again: special approval needs a login of the last {minutes} minutes."
+        raise Problem.unauthenticated("login-not-fresh", detail, challenge=FRESH_CHALLENGE)
 
 
 def _refused(error: ApprovalRefused) -> Problem:

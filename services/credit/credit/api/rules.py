@@ -1,24 +1,38 @@
 """Check rules, parameters and the rate table."""
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
-from chassis.formulas import FormulaError, Value, read_formula
+from chassis.formulas import FieldType, FormulaError, Value
 from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Router, Work
 from contracts.text import Name
 from contracts.times import CalendarDate
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from chassis import UnitOfWork
 from credit.api.common import READERS, Body, CurrencyPath, IdPath, Why, unknown
 from credit.domain.matching import OBJECTS
-from credit.domain.rules import PRESET, Enforcement, Metric
+from credit.domain.rules import PRESET, Enforcement, FormulaFault, Metric
 from credit.repository import rules
-from credit.repository.bodies import AMOUNT_FIELDS, PARAMETERS, RULE, Parameters, RuleBody, TypeBody
+from credit.repository.bodies import (
+    AMOUNT_FIELDS,
+    METRIC_FIELDS,
+    PARAMETERS,
+    RULE,
+    Parameters,
+    RuleBody,
+    RuleFormula,
+    TypeBody,
+    amount_formula,
+    metric_formula,
+)
 
 router: Final = Router(tags=["check rules"])
 
 TYPES_MAX: Final = 200
+EMPTY: Final[dict[FieldType, Value]] = {"number": 0, "text": "", "truth": False}
 
 REASON_EXAMPLE: Final = "policy of 2026"
 COPY_EXAMPLE: Final[JsonDict] = {"name": "Export", "reason": REASON_EXAMPLE}
@@ -76,8 +90,26 @@ class RuleSettings(Body):
     )
     name: Name
     grace_days: int = Field(default=0, ge=0, le=365)
+    custom_formula: str | None = Field(
+        default=None,
+        description="True = passes; what happens when it fails is the enforcement of `custom-formula`.",
+    )
     types: list[TypeSetting] = Field(min_length=1, max_length=TYPES_MAX)
     reason: Why
+
+    def require_sound(self) -> None:
+        """Each type once, every formula read and tried; raises Problem with the field."""
+        keys = [(one.document_type, one.sub_type) for one in self.types]
+        if len(set(keys)) < len(keys):
+            raise Problem.invalid([{"field": "types", "message": "must name each type and sub-type once"}])
+        for place, one in enumerate(self.types):
+            if one.amount_formula is not None and one.document_type == "sales-order":
+                message = "is for documents only: an order occupies what it is worth"
+                raise Problem.invalid([{"field": f"types.{place}.amount_formula", "message": message}])
+            if one.amount_formula is not None:
+                _read(amount_formula, one.amount_formula, f"types.{place}.amount_formula")
+        if self.custom_formula is not None:
+            _read(metric_formula, self.custom_formula, "custom_formula")
 
 
 class Copy(Body):
@@ -95,6 +127,7 @@ class RuleView(BaseModel):
     version: int
     name: str
     grace_days: int
+    custom_formula: str | None
     types: list[TypeSetting]
 
 
@@ -105,14 +138,17 @@ class Preview(Body):
         extra="forbid",
         json_schema_extra={"examples": [PREVIEW_EXAMPLE]},
     )
+    kind: Literal["amount", "metric"] = Field(
+        default="amount", description="What a document occupies, or whether it passes."
+    )
     formula: str = Field(max_length=20_000)
-    sample: dict[str, str | int]
+    sample: dict[str, bool | int | str]
 
 
 class PreviewResult(BaseModel):
-    """What a formula gives for the sample, in minor units."""
+    """What a formula gives for the sample: minor units, or whether it passes."""
 
-    result: int
+    result: bool | int
 
 
 class ParameterSettings(Body):
@@ -142,6 +178,7 @@ class ParameterSettings(Body):
 class ParameterView(ParameterSettings):
     """The parameters; after a change, recalculation is due."""
 
+    enabled_on: date | None = None
     version: int
     recalculation_due: bool
 
@@ -169,7 +206,7 @@ async def check_rules(page: Page, reader: Reader) -> CursorPage[RuleView]:
     """The rules that were made; `standard` is there besides, and cannot be changed but copied."""
     rows = await rules.rules_after(reader, page.after(str), page.rows)
     rows, following = page.page(rows, key=lambda row: (row.rule_id,))
-    return CursorPage(items=[_rule(row) for row in rows], next=following)
+    return CursorPage(items=[rule_view(row) for row in rows], next=following)
 
 
 @router.get("/check-rules/{rule_id}", policy=Policy("check-rule:read", READERS))
@@ -180,7 +217,7 @@ async def check_rule(rule_id: IdPath, reader: Reader) -> RuleView:
     row = await rules.rule_row(reader, rule_id)
     if row is None:
         raise unknown("check rule", rule_id)
-    return _rule(row)
+    return rule_view(row)
 
 
 @router.put("/check-rules/{rule_id}", policy=Policy("check-rule:write", {"credit-manager"}))
@@ -192,25 +229,26 @@ async def set_check_rule(
         raise Problem.conflict(
             "preset-rule", "The preset rule cannot be changed; copy it and change the copy."
         )
-    keys = [(one.document_type, one.sub_type) for one in body.types]
-    if len(set(keys)) < len(keys):
-        raise Problem.invalid([{"field": "types", "message": "must name each type and sub-type once"}])
-    for place, one in enumerate(body.types):
-        if one.amount_formula is not None:
-            _read(one.amount_formula, f"types.{place}.amount_formula")
-    stored = RuleBody([TypeBody(**one.model_dump()) for one in body.types], body.grace_days)
+    body.require_sound()
+    return await save_rule(work, rule_id, body, principal.subject)
+
+
+async def save_rule(work: UnitOfWork, rule_id: str, body: RuleSettings, person: str) -> RuleView:
+    """Keeps a rule that is sound as its next version."""
+    types = [TypeBody(**one.model_dump()) for one in body.types]
+    stored = RuleBody(types, body.grace_days, body.custom_formula)
     await rules.set_rule(
         work.connection,
         rule_id,
         body.name,
         RULE.dump_json(stored),
         reason=body.reason,
-        person=principal.subject,
+        person=person,
         now=work.now,
     )
     row = await rules.rule_row(work.connection, rule_id)
     assert row is not None, "it was written just now"
-    return _rule(row)
+    return rule_view(row)
 
 
 @router.post("/check-rules/{rule_id}/copy/{copy_id}", policy=Policy("check-rule:write", {"credit-manager"}))
@@ -225,23 +263,32 @@ async def copy_check_rule(
         row = await rules.rule_row(work.connection, rule_id)
         if row is None:
             raise unknown("check rule", rule_id)
-        view = _rule(row)
-    settings = RuleSettings(name=body.name, grace_days=view.grace_days, types=view.types, reason=body.reason)
+        view = rule_view(row)
+    settings = RuleSettings(
+        name=body.name,
+        grace_days=view.grace_days,
+        custom_formula=view.custom_formula,
+        types=view.types,
+        reason=body.reason,
+    )
     return await set_check_rule(copy_id, settings, work, principal)
 
 
 @router.post("/formulas/preview", policy=Policy("check-rule:write", {"credit-manager"}))
 async def preview(body: Preview, work: Work) -> PreviewResult:
     """Reads a formula and evaluates it on a sample document; saves nothing."""
-    formula = _read(body.formula, "formula")
-    values: dict[str, Value] = {name: 0 if kind == "number" else "" for name, kind in AMOUNT_FIELDS.items()}
+    is_metric = body.kind == "metric"
+    formula = _read(metric_formula if is_metric else amount_formula, body.formula, "formula")
+    fields = METRIC_FIELDS if is_metric else AMOUNT_FIELDS
+    values: dict[str, Value] = {name: EMPTY[kind] for name, kind in fields.items()}
     wrong = set(body.sample) - values.keys()
     if wrong:
         message = f"names {', '.join(sorted(wrong))}; the fields are {', '.join(sorted(values))}"
         raise Problem.invalid([{"field": "sample", "message": message}])
     try:
-        return PreviewResult(result=int(formula.evaluate(values | body.sample)))
-    except FormulaError as error:
+        result = formula.evaluate(values | body.sample)
+        return PreviewResult(result=bool(result) if is_metric else int(result))
+    except FormulaFault as error:
         raise Problem.invalid([{"field": "formula", "message": str(error)}]) from None
 
 
@@ -299,18 +346,24 @@ async def set_exchange_rate(
     )
 
 
-def _read(source: str, field: str) -> Any:
+def _read(read: Callable[[str], RuleFormula], source: str, field: str) -> RuleFormula:
     try:
-        return read_formula(source, AMOUNT_FIELDS, "number")
+        return read(source)
     except FormulaError as error:
         raise Problem.invalid([{"field": field, "message": str(error)}]) from None
 
 
-def _rule(row: Any) -> RuleView:
+def rule_view(row: Any) -> RuleView:
+    """A stored rule as it is shown."""
     stored = RULE.validate_json(row.body)
     types = [TypeSetting(**_type_fields(one)) for one in stored.types]
     return RuleView(
-        rule_id=row.rule_id, version=row.version, name=row.name, grace_days=stored.grace_days, types=types
+        rule_id=row.rule_id,
+        version=row.version,
+        name=row.name,
+        grace_days=stored.grace_days,
+        custom_formula=stored.custom_formula,
+        types=types,
     )
 
 
@@ -330,7 +383,12 @@ def _preset() -> RuleView:
         for (name, _), said in PRESET.types.items()
     ]
     return RuleView(
-        rule_id=PRESET.rule_id, version=PRESET.version, name="Standard", grace_days=0, types=types
+        rule_id=PRESET.rule_id,
+        version=PRESET.version,
+        name="Standard",
+        grace_days=0,
+        custom_formula=None,
+        types=types,
     )
 
 

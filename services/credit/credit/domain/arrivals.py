@@ -7,7 +7,7 @@ from typing import Literal
 from contracts.codec import decode
 from contracts.credit_checked import CreditOperation, CreditOutcome, MetricResult
 from contracts.document_posted import DocumentOperation
-from contracts.order import Order, Reason, ReturnDocument, Stance
+from contracts.order import DeliveryNotice, Order, Reason, ReturnDocument, Stance
 from contracts.order_decided import OrderOutcome
 
 from credit.domain.documents import OPERATION_RANK, Document, DocumentKey
@@ -168,6 +168,7 @@ class Answer:
     person: str | None = None
     stance: Stance | None = None
     returned: ReturnDocument | None = None
+    delivered: DeliveryNotice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ class DocumentAnswer:
     """What an ERP is told of a document that it asked about."""
 
     posting: Posting
-    outcome: Literal["approved", "warned", "declined", "lapsed"]
+    outcome: Literal["approved", "warned", "declined", "pending-approval", "lapsed"]
     reasons: list[Reason]
     metrics: list[MetricResult]
 
@@ -195,6 +196,10 @@ class Effect:
     documents: list[DocumentAnswer] = field(default_factory=list)
     granted: list[tuple[DocumentKey, int, datetime]] = field(default_factory=list)
     confirmed: list[tuple[DocumentKey, int]] = field(default_factory=list)
+    known: bool = False
+    """Of a document that was known with the same content."""
+    held: list[tuple[DocumentKey, int, datetime]] = field(default_factory=list)
+    """Documents that begin to wait for special approval: key, number of the check, and until when."""
 
     answers: list[Answer] = field(default_factory=list)
     refusal: Refusal | None = None

@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
+from typing import NamedTuple
 
 from contracts.order import Order
 
@@ -14,7 +16,7 @@ from credit.domain.directory import Directory, rounded
 from credit.domain.documents import SALES_ORDER, Document, DocumentKey, Phase, order_document
 from credit.domain.order_state import OrderState
 from credit.domain.profiles import Profile
-from credit.domain.rules import CheckRule
+from credit.domain.rules import CheckRule, FormulaFault
 
 Place = tuple[DocumentKey, str, str]
 """A document, a profile and a stage."""
@@ -53,6 +55,16 @@ class Exposure:
     due: dict[DocumentKey, date] = field(default_factory=dict)
 
 
+class LinePiece(NamedTuple):
+    """What one line occupies in one profile, in the profile's currency."""
+
+    key: DocumentKey
+    line_id: str
+    stage: str
+    amount: int
+    material: str | None
+
+
 @dataclass(slots=True)
 class Book:
     """Documents, what is stored of their occupancy, and the rates by which they count."""
@@ -61,6 +73,8 @@ class Book:
     stored: dict[Place, int] = field(default_factory=dict)
     rates: dict[tuple[DocumentKey, str], Fraction] = field(default_factory=dict)
     new_rates: dict[tuple[DocumentKey, str], Fraction] = field(default_factory=dict)
+    drawn: dict[tuple[DocumentKey, DocumentKey], dict[str, int]] = field(default_factory=dict)
+    """By delivery notice and order: how much of each line was passed on already, so that it is drawn once."""
 
     def component(self, start: Iterable[DocumentKey]) -> list[DocumentKey]:
         """Every document that hangs together with these, by links in either direction."""
@@ -105,6 +119,8 @@ def current_order(order: OrderState) -> Order | None:
     number = order.occupancy.settled_check
     if number is None or number not in order.contents:
         number = max((n for n in order.occupancy.checks if n in order.contents), default=None)
+    if number is None and order.order_check in order.contents:
+        number = order.order_check
     return order.contents[number] if number is not None else order.order
 
 
@@ -143,7 +159,31 @@ class Measuring:
             exposure.documents[key, profile_id, stage] = rounded(amount * self._rate(key, profile_id))
         return exposure
 
+    def lines(
+        self, documents: list[Document], orders: Iterable[OrderState], profile: Profile
+    ) -> Iterator[LinePiece]:
+        """What each line occupies in a profile, by its own rule; every line is rounded by itself."""
+        known = [(order, content) for order in orders if (content := current_order(order)) is not None]
+        papers = [order_document(content, phase_of(order)) for order, content in known]
+        chain = Chain([*documents, *papers], profile.check_rule.occupies)
+        for piece in chain.pieces():
+            document = chain.documents[piece.key]
+            rate = self._rate_of(document, profile)
+            if rate is None or profile not in self._hit(piece, document.currency):
+                continue
+            amount = self._amount(piece, profile.check_rule, document)
+            yield LinePiece(piece.key, piece.line_id, piece.stage, rounded(amount * rate), piece.material)
+
     def _count(self, piece: Piece, rule: CheckRule, sums: dict[Place, Number], document: Document) -> None:
+        amount = self._amount(piece, rule, document)
+        for profile in self._hit(piece, document.currency):
+            if profile.check_rule is rule or profile.check_rule == rule:
+                rate = self._rate_of(document, profile)
+                if rate is not None:
+                    sums[piece.key, profile.profile_id, piece.stage] += amount
+
+    def _amount(self, piece: Piece, rule: CheckRule, document: Document) -> Number:
+        """A formula that gives no result for the document leaves its own amount."""
         amount = piece.amount
         said = rule.of(document.document_type, document.sub_type)
         if said.amount is not None and piece.stage != CUSTOMER_CREDIT:
@@ -154,12 +194,9 @@ class Measuring:
                 "currency": document.currency,
                 "customer": document.parties.customer,
             }
-            amount = int(said.amount.evaluate(values))
-        for profile in self._hit(piece, document.currency):
-            if profile.check_rule is rule or profile.check_rule == rule:
-                rate = self._rate_of(document, profile)
-                if rate is not None:
-                    sums[piece.key, profile.profile_id, piece.stage] += amount
+            with suppress(FormulaFault):
+                amount = int(said.amount.evaluate(values))
+        return amount
 
     def _hit(self, piece: Piece, currency: str) -> list[Profile]:
         customer = self.directory.customers.get(piece.parties.customer)
@@ -201,7 +238,10 @@ class Measuring:
     def order_amounts(
         self, order: Order, takes: Takes, rule: CheckRule | None, *, is_closed: bool = False
     ) -> dict[str, int]:
-        """What one revision of an order leaves in each profile that it hits."""
+        """What one revision of an order leaves in each profile that it hits; nothing of an unmanaged customer."""
+        customer = self.directory.customers.get(order.customer)
+        if customer is None or not customer.credit_managed:
+            return {}
         document = order_document(order, "closed" if is_closed else "audited")
         left = left_of(document, takes)
         sums: dict[str, Number] = defaultdict(int)

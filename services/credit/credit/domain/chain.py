@@ -319,9 +319,9 @@ class Chain:
 def _own_part(node: Node, link: Link) -> Number:
     """Which part of the line itself a link covers; the whole where the link does not say."""
     if link.quantity is not None and node.line.quantity:
-        return Fraction(link.quantity, node.line.quantity)
+        return _ratio(link.quantity, node.line.quantity)
     if link.amount is not None and node.line.amount:
-        return Fraction(link.amount, node.line.amount)
+        return _ratio(link.amount, node.line.amount)
     return 1
 
 
@@ -329,11 +329,17 @@ def _part(node: Node, link: Link, before: Node) -> Number:
     """Which part of the line before is taken over; may be more than the whole."""
     if node.line.quantity and before.line.quantity:
         if link.quantity is None and link.amount is not None:
-            return _own_part(node, link) * Fraction(node.line.quantity, before.line.quantity)
-        return Fraction(node.line.quantity if link.quantity is None else link.quantity, before.line.quantity)
+            return _own_part(node, link) * _ratio(node.line.quantity, before.line.quantity)
+        taken = node.line.quantity if link.quantity is None else link.quantity
+        return _ratio(taken, before.line.quantity)
     if not before.line.amount:
         return 0
-    return _own_part(node, link) * Fraction(node.line.amount, before.line.amount)
+    return _own_part(node, link) * _ratio(node.line.amount, before.line.amount)
+
+
+def _ratio(part: int, whole: int) -> Number:
+    """Whole numbers as long as they are whole, which they mostly are: fractions cost ten times as much."""
+    return 1 if part == whole else Fraction(part, whole)
 
 
 def _open(node: Node) -> Number:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from fractions import Fraction
 
 from contracts.credit_checked import MetricResult
 from contracts.order import Order, Reason
 
-from credit.domain.arrivals import Answer, InTurn, OrderKey, Settlement
+from credit.domain.arrivals import Answer, InTurn, OrderKey, Posting, Settlement
 from credit.domain.book import DocumentState, Place
 from credit.domain.documents import DocumentKey
 from credit.domain.order_state import OrderState
@@ -76,6 +77,27 @@ class DocumentCheck:
     event_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentHold:
+    """A document's request that begins to wait for special approval, by the number of its check."""
+
+    posting: Posting
+    number: int
+    reasons: list[Reason]
+    metrics: list[MetricResult]
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentHoldEnd:
+    """How a document's wait ended: approved, rejected, expired, or superseded by what came after."""
+
+    key: DocumentKey
+    state: str
+    person: str | None = None
+    reason: str | None = None
+
+
 @dataclass(slots=True)
 class Changes:
     """What is to be written: appended rows only; orders, profiles and occupancy are compared by the repository."""
@@ -94,3 +116,8 @@ class Changes:
     due: dict[DocumentKey, date] = field(default_factory=dict)
     document_checks: list[DocumentCheck] = field(default_factory=list)
     freezes: list[Freeze] = field(default_factory=list)
+    document_holds: list[DocumentHold] = field(default_factory=list)
+    order_rates: dict[tuple[OrderKey, str], Fraction] = field(default_factory=dict)
+    """The rate by which an order's last check counts in a profile of another currency."""
+    drawn: dict[tuple[DocumentKey, DocumentKey], dict[str, int]] = field(default_factory=dict)
+    document_hold_ends: list[DocumentHoldEnd] = field(default_factory=list)

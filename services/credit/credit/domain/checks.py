@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from fractions import Fraction
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
@@ -13,12 +14,15 @@ from contracts.order import Order, Reason
 from credit.domain import orders
 from credit.domain.customers import Customer
 from credit.domain.occupancy import Amounts, Occupancy
-from credit.domain.profiles import UNLIMITED, Enforcement, Overdue, Profile, Rule
+from credit.domain.profiles import DEFAULT_ENFORCEMENT, UNLIMITED, Enforcement, Overdue, Profile, Rule
+from credit.domain.rules import Formula, FormulaFault, Metric, TypeRule
+from credit.domain.terms import PLAIN
 
 Result = Literal["passed", "warned", "waived", "held", "rejected"]
 Held = frozenset[tuple[str, str]]
 """(profile id, metric) pairs that special approval may waive."""
 
+CUSTOM: Final[Metric] = "custom-formula"
 NOTHING_HELD: Final[Held] = frozenset()
 AMOUNTS_KEPT_MAX: Final = 4096
 RESULT_OF: Final[dict[Enforcement, Result]] = {
@@ -59,6 +63,8 @@ class Verdict:
     permits: dict[str, Permit] = field(default_factory=dict)
     freezes: list[tuple[Profile, str]] = field(default_factory=list)
     """The profiles that a failed metric freezes, and by which."""
+    rates: Mapping[str, Fraction] = field(default_factory=dict)
+    """By which a document in another currency counts in a profile."""
 
     @property
     def passes(self) -> bool:
@@ -88,6 +94,8 @@ class Measure:
     document_type: str = "sales-order"
     sub_type: str | None = None
     is_audit: bool = False
+    customer: str = ""
+    rates: Mapping[str, Fraction] = field(default_factory=dict)
 
 
 ANY_DAY: Final = Measure(date(2000, 1, 1))
@@ -182,7 +190,7 @@ def measured(
     waivable: Held = NOTHING_HELD,
 ) -> Verdict:
     """Every metric of every profile: `amounts` is the document's own, `deltas` what it adds to what is used."""
-    verdict = Verdict("approved")
+    verdict = Verdict("approved", rates=measure.rates)
     worst = 0
     for profile in profiles:
         amount, delta = amounts[profile.profile_id], deltas[profile.profile_id]
@@ -196,8 +204,63 @@ def measured(
             verdict.reasons.append(_frozen(profile, delta))
         for rule in profile.controlled(measure.document_type, measure.sub_type, measure.day):
             worst = max(worst, SEVERITY[_apply(rule, profile, amount, delta, waivable, verdict)])
+        formula = profile.check_rule.passes
+        if formula is not None and said.checked:
+            values = _values(profile, amount, delta, measure)
+            found = _apply_formula(formula, said, profile, values, waivable, verdict)
+            worst = max(worst, SEVERITY[found])
     verdict.outcome = OUTCOME_OF[worst]
     return verdict
+
+
+def _values(profile: Profile, amount: int, delta: int, measure: Measure) -> dict[str, int | str | bool]:
+    """What a custom formula may speak of; amounts are minor units of the profile's currency."""
+    limit = profile.limit("credit-limit")
+    if profile.terms is not PLAIN:
+        limit = profile.terms.credit_limit(limit, measure.day)
+    return {
+        "amount": amount,
+        "delta": delta,
+        "used": profile.used,
+        "limit": limit if isinstance(limit, int) else 0,
+        "limited": isinstance(limit, int),
+        "overdue": profile.overdue.overdue,
+        "open_receivables": profile.overdue.open,
+        "overdue_days": profile.overdue.days,
+        "document_type": measure.document_type,
+        "sub_type": measure.sub_type or "",
+        "currency": profile.currency,
+        "customer": measure.customer,
+    }
+
+
+def _apply_formula(
+    formula: Formula,
+    said: TypeRule,
+    profile: Profile,
+    values: Mapping[str, int | str | bool],
+    waivable: Held,
+    verdict: Verdict,
+) -> Result:
+    """Adds the custom formula to the verdict; one that gives no result fails, and says why."""
+    fault = ""
+    delta = int(values["delta"])
+    try:
+        passes = delta <= 0 or bool(formula.evaluate(values))
+    except FormulaFault as error:
+        passes, fault = False, f" {error}"
+    enforcement = profile.terms.enforcement.get(CUSTOM) or said.enforcement.get(CUSTOM, DEFAULT_ENFORCEMENT)
+    rule = Rule(CUSTOM, None, enforcement)
+    result: Result = "passed" if passes else RESULT_OF[enforcement]
+    if result == "held" and (profile.profile_id, CUSTOM) in waivable:
+        result = "waived"
+    verdict.metrics.append(_wire(rule, profile, int(values["amount"]), delta, result))
+    if result != "passed":
+        text = f"The formula {formula.source[:500]} is not true for {profile.object_type} {profile.object_id}.{fault}"
+        verdict.reasons.append(Reason(code="custom-formula-failed", text=text + CONSEQUENCE[result]))
+    if result == "rejected" and enforcement == "freeze":
+        verdict.freezes.append((profile, CUSTOM))
+    return result
 
 
 def _frozen(profile: Profile, delta: int) -> Reason:
@@ -268,7 +331,7 @@ def _wire(rule: Rule, profile: Profile, amount: int, delta: int, result: Result)
     limit, used, added = rule.limit, profile.used, delta
     if rule.metric == "single-document-limit":
         used, added = 0, amount
-    elif rule.metric != "credit-limit":
+    elif rule.metric not in ("credit-limit", CUSTOM):
         used, added = profile.overdue.overdue, 0
         limit = limit if rule.metric == "overdue-limit" else None
     return MetricResult(

@@ -1,26 +1,46 @@
 """Documents at the gate: a request is checked and answered, a fact is posted whatever it breaks."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, Literal
 
-from contracts.order import Order, Reason
+from contracts.money import Money
+from contracts.order import DeliveredLine, DeliveryNotice, Order, Reason
 
 from credit.domain.arrivals import DocumentAnswer, Effect, Lapse, Posting, Refusal
-from credit.domain.book import Book, DocumentState, Exposure, Measuring
+from credit.domain.book import Book, DocumentState, Exposure, LinePiece, Measuring, current_order
 from credit.domain.chain import Chain
-from credit.domain.changes import DocumentCheck
-from credit.domain.checks import Measure, Permit, Verdict, declined, measured, refused_customer
+from credit.domain.changes import DocumentCheck, DocumentHold, DocumentHoldEnd
+from credit.domain.checks import (
+    NOTHING_HELD,
+    Held,
+    Measure,
+    Permit,
+    Verdict,
+    declined,
+    measured,
+    refused_customer,
+)
 from credit.domain.directory import rounded
-from credit.domain.documents import OPERATION_RANK, SALES_ORDER, Document, DocumentKey, order_document
+from credit.domain.documents import (
+    OPERATION_RANK,
+    SALES_ORDER,
+    Document,
+    DocumentKey,
+    Line,
+    order_document,
+    plain_quantity,
+)
 from credit.domain.gate import RELEASED, Gate
 from credit.domain.order_state import OrderState
 from credit.domain.profiles import Entry, Profile
 
+DELIVERY_NOTICE: Final = "delivery-notice"
+RECALCULATED: Final = Permit("recalculated", None)
 ADDING: Final = frozenset({"submit", "audit", "reopen", "un-terminate"})
 """The operations that can raise what is used; every other one takes back and is never declined."""
-
-PASSED: Final = ("approved", "warned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +52,18 @@ class Difference:
     stage: str
     stored: int
     right: int
+
+
+class DocumentApprovalRefused(Exception):
+    """The check, repeated at approval, fails for something that special approval does not waive."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__("the document cannot be approved")
+
+
+class DocumentNotPending(Exception):
+    """Something came after the request that waits."""
 
 
 Standing = Literal["new", "same", "late", "confirms", "conflict"]
@@ -66,7 +98,36 @@ class Desk:
             self._answer(state, posting, declined("revision-passed", text), effect)
         elif standing == "new":
             self._apply(state, posting, effect)
+        else:
+            effect.known = True
         return effect
+
+    def approve(self, posting: Posting, held: Held, person: str, reason: str) -> Effect:
+        """Repeats the whole check of a request that waits; only what was held is waived.
+
+        Errors: DocumentNotPending when the document has moved on, DocumentApprovalRefused; nothing has changed then.
+        """
+        state = self.book.states[posting.document.key]
+        if self._standing(state, posting) != "new":
+            raise DocumentNotPending
+        effect = Effect()
+        text = f"{person} gave special approval: {reason}"
+        self._weigh(state, posting, effect, held, Reason(code="special-approval", text=text))
+        self._end_hold(state.key, "approved", person, reason)
+        return effect
+
+    def refuse(self, posting: Posting, state: str, person: str | None, reason: str | None) -> Effect:
+        """Declines a request that waits: rejected by a person, or expired."""
+        effect = Effect()
+        text = f"{person} refused special approval: {reason}" if person else "Nobody approved it in time."
+        verdict = declined(f"special-approval-{state}", text)
+        self._answer(self.book.states[posting.document.key], posting, verdict, effect)
+        self._end_hold(posting.document.key, state, person, reason)
+        return effect
+
+    def own_amount(self, document: Document, profile_id: str) -> int:
+        """What a document amounts to in the currency of a profile."""
+        return self._own_amount(document, self.gate.profiles[profile_id])
 
     def lapse(self, lapse: Lapse) -> Effect:
         """Gives back what was granted and never happened."""
@@ -98,6 +159,38 @@ class Desk:
             amounts |= self.measuring.order_amounts(content, chain.takes(key), rule)
         return amounts
 
+    def pass_on_notices(self, order: OrderState) -> None:
+        """The delivery notices that came before their order, which has been handed in now; a repeat changes nothing."""
+        key = DocumentKey(SALES_ORDER, *order.key)
+        for member in self.book.component([key]):
+            state = self.book.states.get(member)
+            if state is not None:
+                self._pass_on(state, Effect(), only=order)
+
+    def _pass_on(self, state: DocumentState, effect: Effect, only: OrderState | None = None) -> None:
+        """Tells fund-pool what a delivery notice takes of each order, once it is a fact."""
+        notice = state.document
+        if notice is None or notice.document_type != DELIVERY_NOTICE or notice.phase != "audited":
+            return
+        if not state.confirmed:
+            return
+        for key in sorted({link.key for link in notice.links if link.key.document_type == SALES_ORDER}):
+            order = self.gate.orders.get((key.source, key.document_id))
+            content = None if order is None else current_order(order)
+            if order is None or content is None or order.paying_account is None or only not in (None, order):
+                continue
+            place = (notice.key, key)
+            drawn = {} if only is not None else self.book.drawn.get(place, {})
+            counted = _counted(notice, key)
+            more = {line_id: counted[line_id] - drawn.get(line_id, 0) for line_id in counted}
+            delivered = _delivered(
+                notice, content, {name: count for name, count in more.items() if count > 0}
+            )
+            if delivered is not None:
+                effect.answers.append(self.gate.deliver(order, delivered))
+                kept = {name: max(count, drawn.get(name, 0)) for name, count in counted.items()}
+                self.book.drawn[place] = self.gate.changes.drawn[place] = drawn | kept
+
     def refold(self, order: OrderState, check_number: int) -> None:
         """Measures an order's chain again after the order itself has changed."""
         key = DocumentKey(SALES_ORDER, *order.key)
@@ -107,7 +200,7 @@ class Desk:
 
     def differences(self) -> list[Difference]:
         """Where what is stored is not what the documents say under the rules now in force."""
-        component = self.book.component(self.book.states)
+        component = self._everything()
         exposure = self.measuring.exposure(list(self.book.documents(component)), self._orders(component))
         found = [
             Difference(*place, self.book.stored.get(place, 0), exposure.documents.get(place, 0))
@@ -125,11 +218,31 @@ class Desk:
                 ]
         return found
 
+    def lines(self, profile_id: str) -> list[LinePiece]:
+        """What each line of everything here occupies in a profile."""
+        component = self._everything()
+        documents = list(self.book.documents(component))
+        profile = self.gate.profiles[profile_id]
+        return list(self.measuring.lines(documents, self._orders(component), profile))
+
     def put_right(self, cause: DocumentKey) -> None:
         """Stores what the documents say, and posts the differences."""
-        component = self.book.component(self.book.states)
+        component = self._everything()
         exposure = self.measuring.exposure(list(self.book.documents(component)), self._orders(component))
-        self._settle_differences(component, exposure, Permit("recalculated", None), cause, 1)
+        self._settle_differences(component, exposure, RECALCULATED, cause, 1)
+
+    def straighten(self, drifts: Mapping[str, tuple[int, int]], cause: DocumentKey) -> None:
+        """Takes out of profiles what no document accounts for: used and settled by profile id."""
+        for profile_id, (used, settled) in sorted(drifts.items()):
+            profile = self.gate.profiles[profile_id]
+            profile.settled -= settled
+            self.gate.changes.profiles[profile_id] = profile
+            if used:
+                self._enter(profile, -used, RECALCULATED, cause, 1)
+
+    def _everything(self) -> list[DocumentKey]:
+        orders = (DocumentKey(SALES_ORDER, *key) for key in self.gate.orders)
+        return self.book.component([*self.book.states, *orders])
 
     def _standing(
         self, state: DocumentState, posting: Posting
@@ -145,6 +258,8 @@ class Desk:
             return "confirms"
         if state.digest == posting.digest or posting.stance == "request":
             return "same"
+        if state.document == posting.document:
+            return "same"
         return "conflict"
 
     def _confirm(self, state: DocumentState, posting: Posting, effect: Effect) -> None:
@@ -153,6 +268,7 @@ class Desk:
         state.confirmed, state.previous, state.previous_body = True, None, None
         self._take(state, posting)
         self._write(state, before, Permit("fact", None), posting.document.revision)
+        self._pass_on(state, effect)
         effect.confirmed.append((state.key, posting.document.revision))
         self._record(
             state, posting.document.revision, posting.operation, "fact", "approved", [], posting.event_id
@@ -174,19 +290,36 @@ class Desk:
             return
         self._weigh(state, posting, effect)
 
-    def _weigh(self, state: DocumentState, posting: Posting, effect: Effect) -> None:
-        """Measures the chain with the document; a request that fails leaves everything as it was."""
+    def _weigh(
+        self,
+        state: DocumentState,
+        posting: Posting,
+        effect: Effect,
+        waivable: Held = NOTHING_HELD,
+        approval: Reason | None = None,
+    ) -> None:
+        """Measures the chain with the document; a request that fails leaves everything as it was.
+
+        Only at an approval `waivable` is what was held, and `approval` says who let it pass.
+        """
         document, old = posting.document, state.document
         keys = [document.key, *(link.key for link in document.links)]
         before = self._exposure(keys)
         state.document = document
         after = self._exposure(keys)
-        verdict = self._verdict(posting, before, after)
+        verdict = self._verdict(posting, before, after, waivable)
         if posting.stance == "request" and not verdict.passes:
             state.document = old
+            if approval is not None:
+                raise DocumentApprovalRefused(verdict)
             self.gate.freeze(verdict)
             self._answer(state, posting, verdict, effect)
+            if verdict.outcome == "pending-approval":
+                self._hold(state, posting, verdict, effect)
             return
+        if approval is not None:
+            verdict.reasons.insert(0, approval)
+        self._end_hold(state.key, "superseded")
         previous, previous_body, was_confirmed = old, state.body or None, state.confirmed
         self._take(state, posting)
         state.confirmed = posting.stance == "fact" or posting.operation not in ADDING
@@ -202,6 +335,7 @@ class Desk:
                 effect.confirmed.append((state.key, previous.revision))
         passed = verdict if verdict.passes else None
         self._write(state, before, _permit(posting, verdict), document.revision, passed)
+        self._pass_on(state, effect)
         self.gate.freeze(verdict)
         if posting.stance == "request":
             self._answer(state, posting, verdict, effect)
@@ -218,12 +352,29 @@ class Desk:
                 verdict,
             )
 
+    def _hold(self, state: DocumentState, posting: Posting, verdict: Verdict, effect: Effect) -> None:
+        self._end_hold(state.key, "superseded")
+        due_at = self.gate.now + self.gate.periods.pending
+        hold = DocumentHold(posting, state.checks, verdict.reasons, verdict.metrics, due_at)
+        self.gate.changes.document_holds.append(hold)
+        effect.held.append((state.key, state.checks, due_at))
+
+    def _end_hold(
+        self, key: DocumentKey, state: str, person: str | None = None, reason: str | None = None
+    ) -> None:
+        """Ends whatever waits of a document; what began to wait in this transaction never did."""
+        holds = self.gate.changes.document_holds
+        holds[:] = [hold for hold in holds if hold.posting.document.key != key]
+        self.gate.changes.document_hold_ends.append(DocumentHoldEnd(key, state, person, reason))
+
     def _take(self, state: DocumentState, posting: Posting) -> None:
         state.document, state.operation = posting.document, posting.operation
         state.digest, state.body, state.is_changed = posting.digest, posting.body, True
         self.gate.changes.documents[state.key] = state
 
-    def _verdict(self, posting: Posting, before: Exposure, after: Exposure) -> Verdict:
+    def _verdict(
+        self, posting: Posting, before: Exposure, after: Exposure, waivable: Held = NOTHING_HELD
+    ) -> Verdict:
         document = posting.document
         mismatch = self._foreign(document)
         if mismatch is not None:
@@ -256,8 +407,9 @@ class Desk:
             self.gate.directory.day(document.parties.sales_organisation),
             document_type=document.document_type,
             sub_type=document.sub_type,
+            customer=document.parties.customer,
         )
-        return measured(profiles, amounts, changed, measure)
+        return measured(profiles, amounts, changed, measure, waivable)
 
     def _foreign(self, document: Document) -> Verdict | None:
         """Money in one currency settles nothing in another."""
@@ -394,8 +546,8 @@ class Desk:
         self.gate.changes.entries.append(entry)
 
     def _answer(self, state: DocumentState, posting: Posting, verdict: Verdict, effect: Effect) -> None:
-        outcome = verdict.outcome if verdict.outcome in PASSED else "declined"
-        assert outcome in ("approved", "warned", "declined")
+        outcome = verdict.outcome
+        assert outcome != "not-checked-yet", "only orders are checked later"
         effect.documents.append(DocumentAnswer(posting, outcome, verdict.reasons, verdict.metrics))
         self._record(
             state,
@@ -430,13 +582,52 @@ class Desk:
                 operation=operation,
                 stance=stance,
                 outcome=outcome,
-                is_exception=outcome in ("exception", "lapsed", "declined"),
+                is_exception=outcome in ("exception", "lapsed", "declined", "pending-approval"),
                 customer=customer or (state.document.parties.customer if state.document else ""),
                 reasons=reasons,
                 metrics=verdict.metrics if verdict is not None else [],
                 event_id=event_id,
             )
         )
+
+
+def _counted(notice: Document, order: DocumentKey) -> dict[str, int]:
+    """How much of each line of an order a notice delivers."""
+    counted: dict[str, int] = defaultdict(int)
+    for line in notice.lines:
+        for link in line.links:
+            if link.key == order and link.line_id is not None:
+                counted[link.line_id] += link.quantity if link.quantity is not None else line.quantity or 0
+    return dict(counted)
+
+
+def _delivered(notice: Document, content: Order, counted: dict[str, int]) -> DeliveryNotice | None:
+    """What of an order's lines a notice delivers, worth what it was owed."""
+    owed = {line.line_id: line for line in order_document(content, "audited").lines}
+    lines = [
+        DeliveredLine(
+            line_id=line_id,
+            quantity=plain_quantity(counted[line_id]),
+            amount=Money.of(_share(owed[line_id], counted[line_id]), content.currency),
+        )
+        for line_id in sorted(counted.keys() & owed.keys())
+    ]
+    if not lines:
+        return None
+    return DeliveryNotice(
+        document_id=notice.key.document_id,
+        document_revision=notice.revision,
+        posted_on=notice.document_date,
+        lines=lines,
+        final=notice.final,
+    )
+
+
+def _share(line: Line, quantity: int) -> int:
+    """What a part of an order's line is worth, as it was owed; at most the whole."""
+    if not line.quantity or quantity >= line.quantity:
+        return line.amount
+    return rounded(Fraction(line.amount * quantity, line.quantity))
 
 
 def _permit(posting: Posting, verdict: Verdict) -> Permit:

@@ -115,6 +115,8 @@ class Document:
     lines: tuple[Line, ...]
     sub_type: str | None = None
     due_date: date | None = None
+    final: bool = False
+    """Of a delivery notice: nothing more of its orders will be delivered."""
 
     @property
     def document_type(self) -> str:
@@ -176,6 +178,7 @@ def document_of(event: DocumentPosted) -> Document:
         lines=tuple(_line(line, event) for line in event.lines),
         sub_type=event.sub_type,
         due_date=event.due_date,
+        final=event.final,
     )
 
 
@@ -246,6 +249,12 @@ def order_document(order: Order, phase: Phase) -> Document:
         ),
         due_date=order.due_date,
     )
+
+
+def plain_quantity(millionths: int) -> str:
+    """A quantity as it is written."""
+    whole, fraction = divmod(millionths, QUANTITY_UNIT)
+    return f"{whole}.{fraction:06d}".rstrip("0").rstrip(".")
 
 
 def order_parties(order: Order) -> Parties:

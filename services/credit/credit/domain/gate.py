@@ -7,10 +7,11 @@ for good, check numbers without a gap, and an occupancy that follows what fund-p
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Final, Protocol, cast
 
 from contracts.credit_checked import CreditOperation
-from contracts.order import Order, Reason
+from contracts.order import DeliveryNotice, Order, Reason
 
 from credit.domain.arrivals import (
     Alteration,
@@ -78,6 +79,8 @@ class ChainDesk(Protocol):
     """What keeps the documents of an order's chain in step with the order."""
 
     def refold(self, order: OrderState, check_number: int) -> None: ...
+
+    def pass_on_notices(self, order: OrderState) -> None: ...
 
 
 class Gate:
@@ -156,7 +159,8 @@ class Gate:
         assert self.left is not None
         amounts = self.left(order, state)
         profiles = [self.profiles[profile_id] for profile_id in amounts]
-        measure = Measure(self.directory.day(order.sales_organisation), amounts, is_audit=is_audit)
+        day = self.directory.day(order.sales_organisation)
+        measure = Measure(day, amounts, is_audit=is_audit, customer=order.customer)
         return check(
             order, customer, profiles, state.occupancy, waivable, measure, self.directory.facts.no_profile
         )
@@ -166,13 +170,15 @@ class Gate:
         day = self.directory.day(order.sales_organisation)
         foreign = [profile for profile in profiles if profile.currency != order.currency]
         missing = []
+        rates: dict[str, Fraction] = {}
         for profile in foreign:
             rate = self.directory.rate(order.currency, profile)
             if rate is None:
                 missing.append(profile)
             else:
                 raw[profile.profile_id] = rounded(raw[profile.profile_id] * rate)
-        return Measure(day, raw, missing, is_audit=is_audit)
+                rates[profile.profile_id] = rate
+        return Measure(day, raw, missing, is_audit=is_audit, customer=order.customer, rates=rates)
 
     def _submit(self, order: OrderState, submission: InTurn) -> None:
         revision = submission.revision
@@ -295,6 +301,8 @@ class Gate:
             if order.has_documents and answer.order is not None:
                 order.contents[answer.check_number] = answer.order
             self._occupy(order, answer.check_number, verdict)
+            if order.has_documents and self.desk is not None:
+                self.desk.pass_on_notices(order)
         elif verdict.outcome == "pending-approval":
             order.status = "pending"
             order.open_check = answer.check_number
@@ -302,6 +310,15 @@ class Gate:
         else:
             order.status = "declined"
             order.open_check = None
+
+    def deliver(self, order: OrderState, notice: DeliveryNotice) -> Answer:
+        """Passes an admitted delivery notice on, numbered among the order's checks; nothing is occupied by it."""
+        text = f"Delivery notice {notice.document_id} delivers of the order."
+        verdict = Verdict("approved", [Reason(code="deliver", text=text)])
+        revision = max(order.last_revision, 1)
+        answer = self._answer(order, revision, verdict, None, None, operation="deliver")
+        answer.delivered = notice
+        return answer
 
     def freeze(self, verdict: Verdict) -> None:
         """Freezes the profiles whose metric says so."""
@@ -508,6 +525,8 @@ class Gate:
                 )
         if verdict.amounts:
             order.occupancy.add(check_number, verdict.amounts)
+        for profile_id, rate in verdict.rates.items():
+            self.changes.order_rates[order.key, profile_id] = rate
 
     def _move(self, order: OrderState, check_number: int, move: Callable[[], None]) -> None:
         """Settles, undoes or clears, and posts to each profile what the order occupies less."""

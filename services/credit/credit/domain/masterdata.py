@@ -6,9 +6,12 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Literal, Self
 
-from contracts.master_data_changed import Customer, MasterDataChanged, Organisation
+from contracts.master_data_changed import Customer, MasterDataChanged, Organisation, Reference
 
-Table = Literal["organisation", "customer"]
+Table = Literal["organisation", "customer", "reference"]
+ReferenceKind = Literal[
+    "material", "material-group", "customer-group", "salesperson", "sales-group", "sales-department"
+]
 Version = tuple[int, bytes]
 """A record's version and the digest of its content."""
 
@@ -17,9 +20,10 @@ Standing = Literal["newer", "same", "older", "conflict"]
 
 @dataclass(frozen=True, slots=True)
 class MasterRecord:
-    """One version of an organisation or a customer; `own` holds what only its kind has.
+    """One version of an organisation, a customer or a reference; `own` holds what only its kind has.
 
-    Of an organisation: type, parent, time zone. Of a customer: customer group, whether it is credit managed.
+    Of an organisation: type, parent, time zone. Of a customer: customer group, whether it is credit managed. Of a
+    reference: kind, id within its kind, parent.
     """
 
     table: Table
@@ -55,8 +59,25 @@ class MasterRecord:
             table, own = "organisation", (record.organisation_type, record.parent, record.time_zone)
         elif isinstance(record, Customer):
             table, own = "customer", (record.customer_group, record.credit_managed)
+        elif isinstance(record, Reference):
+            own = (record.kind, event.id, record.parent)
+            return cls(
+                "reference",
+                reference_id(record.kind, event.id),
+                event.version,
+                record.name,
+                event.active,
+                own,
+                changed_by,
+                event.changed_at,
+            )
         else:
             return None
         return cls(
             table, event.id, event.version, record.name, event.active, own, changed_by, event.changed_at
         )
+
+
+def reference_id(kind: str, own_id: str) -> str:
+    """What a reference is kept under; kinds and ids hold no space."""
+    return f"{kind} {own_id}"

@@ -26,6 +26,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     "overdue-days",
     "custom-formula",
 )
+RECEIVABLE_FIELDS: Final = frozenset({"overdue", "open_receivables", "overdue_days"})
 SEVERITY: Final[dict[Enforcement, int]] = {"warn": 0, "special-approval": 1, "reject": 2, "freeze": 3}
 
 
@@ -38,6 +39,9 @@ class Formula(Protocol):
 
     @property
     def source(self) -> str: ...
+
+    @property
+    def fields(self) -> tuple[str, ...]: ...
 
     def evaluate(self, values: Mapping[str, int | str | bool]) -> int | str | bool: ...
 
@@ -71,6 +75,11 @@ class CheckRule:
     types: Mapping[TypeKey, TypeRule]
     grace_days: int = 0
     passes: Formula | None = None
+
+    @property
+    def looks_at_receivables(self) -> bool:
+        """Whether the custom formula speaks of what is overdue."""
+        return self.passes is not None and not RECEIVABLE_FIELDS.isdisjoint(self.passes.fields)
 
     def of(self, document_type: str, sub_type: str | None = None) -> TypeRule:
         """What holds for a type, the finest that the rule speaks of."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any, Final, Literal
 
@@ -11,6 +11,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.alerts import Open, Plan, Reading
+from credit.domain.terms import PLAIN
+from credit.repository.bodies import terms_of
 
 Mark = Literal["usage", "checks"]
 
@@ -151,28 +153,57 @@ def chunks(profile_ids: Sequence[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-async def readings(connection: AsyncConnection, profile_ids: Sequence[str]) -> list[Reading]:
-    """The figures of profiles."""
+async def readings(connection: AsyncConnection, profile_ids: Sequence[str], today: date) -> list[Reading]:
+    """The figures of profiles; the grace days of their check rules count."""
     rows = await connection.execute(
         text(
             """
-            select cast(profile_id as text), scope, scope_id, object_type, object_id, currency,
-                   credit_limit_minor, used_minor
-            from credit_profile where profile_id = any(cast(:ids as uuid[])) order by profile_id
+            select cast(p.profile_id as text) as profile_id, scope, scope_id, object_type, object_id, currency,
+                   credit_limit_minor, used_minor, coalesce(o.overdue, 0) as overdue, coalesce(o.days, 0) as days, terms
+            from credit_profile p
+            left join check_rule r on r.rule_id = p.check_rule
+            left join lateral (
+                select sum(amount_minor) as overdue, max(cast(:today as date) - due_date) as days
+                from document_occupancy d
+                where d.profile_id = p.profile_id and d.stage = 'receivable' and d.amount_minor > 0
+                  and d.due_date < cast(:today as date)
+                       - cast(coalesce(cast(convert_from(r.body, 'UTF8') as jsonb) ->> 'grace_days', '0') as integer)
+                ) o on true
+            where p.profile_id = any(cast(:ids as uuid[])) order by p.profile_id
             """
         ),
-        {"ids": list(profile_ids)},
+        {"ids": list(profile_ids), "today": today},
     )
-    return [Reading(*row) for row in rows]
+    return [_reading(row, today) for row in rows]
 
 
-async def open_usage(connection: AsyncConnection, profile_ids: Sequence[str]) -> list[Open]:
+def _reading(row: Row[Any], today: date) -> Reading:
+    held = PLAIN if row.terms is None else terms_of(bytes(row.terms))
+    ends = [one.valid_to for one in held.temporary if one.holds_on(today)]
+    return Reading(
+        row.profile_id,
+        row.scope,
+        row.scope_id,
+        row.object_type,
+        row.object_id,
+        row.currency,
+        row.credit_limit_minor,
+        row.used_minor,
+        int(row.overdue),
+        row.days,
+        min(ends, default=None),
+        held.valid_to,
+    )
+
+
+async def open_of_profiles(connection: AsyncConnection, profile_ids: Sequence[str]) -> list[Open]:
     """The open episodes of profiles."""
     rows = await connection.execute(
         text(
             """
-            select plan_id, cast(profile_id as text) from alert_episode
-            where kind = 'usage-high' and state = 'open' and profile_id = any(cast(:ids as uuid[]))
+            select plan_id, cast(profile_id as text), kind from alert_episode
+            where plan_id is not null and source is null and state = 'open'
+              and profile_id = any(cast(:ids as uuid[]))
             """
         ),
         {"ids": list(profile_ids)},
@@ -229,7 +260,7 @@ EPISODE_COLUMNS: Final = """
 """
 
 
-async def resolve_usage(
+async def resolve_of_profiles(
     connection: AsyncConnection, ended: Collection[Open], now: datetime
 ) -> Sequence[Row[Any]]:
     """Ends episodes of plans on profiles; returns them."""
@@ -239,14 +270,15 @@ async def resolve_usage(
         text(
             f"""
             update alert_episode e set state = 'resolved', resolved_at = :now
-            where kind = 'usage-high' and state = 'open' and (plan_id, profile_id) in (
-                select * from unnest(cast(:plans as text[]), cast(:profiles as uuid[])))
+            where state = 'open' and (plan_id, profile_id, kind) in (
+                select * from unnest(cast(:plans as text[]), cast(:profiles as uuid[]), cast(:kinds as text[])))
             returning {EPISODE_COLUMNS}
             """
         ),
         {
             "plans": [each.plan_id for each in ended],
             "profiles": [each.profile_id for each in ended],
+            "kinds": [each.kind for each in ended],
             "now": now,
         },
     )
@@ -290,7 +322,7 @@ async def failed_checks(
               and (c.checked_at, c.source, c.order_id, c.check_number) > (:moment, :source, :order_id, :number)
               and not exists (select from alert_episode e
                               where e.source = c.source and e.order_id = c.order_id
-                                and e.check_number = c.check_number and e.kind <> 'usage-high')
+                                and e.check_number = c.check_number)
             order by c.checked_at, c.source, c.order_id, c.check_number
             limit :rows_max
             """

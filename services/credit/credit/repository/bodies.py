@@ -1,11 +1,13 @@
 """Stored JSON and what it stands for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Final, Literal, cast
 
-from chassis.formulas import FieldType, read_formula
+from chassis.formulas import FieldType, Formula, FormulaError, read_formula
 from contracts.codec import decode
 from contracts.credit_checked import MetricResult
 from contracts.order import Order, Reason, Stance
@@ -17,7 +19,7 @@ from pydantic import TypeAdapter
 
 from credit.domain.arrivals import Alteration, InTurn, Origin, Submission
 from credit.domain.matching import OBJECTS
-from credit.domain.rules import CheckRule, Enforcement, Metric, TypeRule
+from credit.domain.rules import CheckRule, Enforcement, FormulaFault, Metric, TypeRule
 from credit.domain.terms import Terms
 
 
@@ -29,6 +31,7 @@ class Findings:
     metrics: list[MetricResult]
 
 
+DIGEST_BYTES: Final = 16
 FINDINGS: Final = TypeAdapter(Findings)
 
 
@@ -94,6 +97,7 @@ class RuleBody:
 
     types: list[TypeBody]
     grace_days: int = 0
+    custom_formula: str | None = None
 
 
 PARAMETERS: Final = TypeAdapter(Parameters)
@@ -109,6 +113,54 @@ AMOUNT_FIELDS: Final[dict[str, FieldType]] = {
     "customer": "text",
 }
 """What a formula may speak of that says what a document occupies; amounts are minor units."""
+
+
+METRIC_FIELDS: Final[dict[str, FieldType]] = {
+    "amount": "number",
+    "delta": "number",
+    "used": "number",
+    "limit": "number",
+    "limited": "truth",
+    "overdue": "number",
+    "open_receivables": "number",
+    "overdue_days": "number",
+    "document_type": "text",
+    "sub_type": "text",
+    "currency": "text",
+    "customer": "text",
+}
+"""What a formula may speak of that decides whether a document passes; it must be true or false."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFormula:
+    """A formula of a rule: what it cannot evaluate is a fault that the domain knows."""
+
+    read: Formula
+
+    @property
+    def source(self) -> str:
+        return self.read.source
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return self.read.fields
+
+    def evaluate(self, values: Mapping[str, int | str | bool]) -> int | str | bool:
+        try:
+            return self.read.evaluate(values)
+        except FormulaError as error:
+            raise FormulaFault(str(error)) from None
+
+
+def amount_formula(source: str) -> RuleFormula:
+    """A formula of what a document occupies; raises FormulaError."""
+    return RuleFormula(read_formula(source, AMOUNT_FIELDS, "number"))
+
+
+def metric_formula(source: str) -> RuleFormula:
+    """A formula of whether a document passes; raises FormulaError."""
+    return RuleFormula(read_formula(source, METRIC_FIELDS, "truth"))
 
 
 @lru_cache(maxsize=16)
@@ -132,13 +184,17 @@ def rule_of(rule_id: str, version: int, body: bytes) -> CheckRule:
             control_point=said.control_point,
             occupies=said.occupies,
             enforcement=said.enforcement,
-            amount=read_formula(said.amount_formula, AMOUNT_FIELDS, "number")
-            if said.amount_formula
-            else None,
+            amount=amount_formula(said.amount_formula) if said.amount_formula else None,
         )
         for said in stored.types
     }
-    return CheckRule(rule_id, version, types, stored.grace_days)
+    passes = metric_formula(stored.custom_formula) if stored.custom_formula else None
+    return CheckRule(rule_id, version, types, stored.grace_days, passes)
+
+
+def digest_of(body: bytes) -> bytes:
+    """What tells two bodies apart."""
+    return blake2b(body, digest_size=DIGEST_BYTES).digest()
 
 
 def findings_body(reasons: list[Reason], metrics: list[MetricResult]) -> bytes:

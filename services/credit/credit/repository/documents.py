@@ -1,18 +1,29 @@
 """Documents, how they hang together, and what they occupy: loaded under lock, and written back."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 from typing import Any, Final, cast
 
-from contracts.codec import decode
+import orjson
 from contracts.document_posted import DocumentPosted
+from contracts.money import decimals
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.book import Book, DocumentState
 from credit.domain.changes import Changes
-from credit.domain.documents import SALES_ORDER, Document, DocumentKey, Phase, document_of
+from credit.domain.documents import (
+    PHASE_AFTER,
+    SALES_ORDER,
+    Document,
+    DocumentKey,
+    Line,
+    Link,
+    Parties,
+    Phase,
+)
+from credit.domain.orders import FACTOR_DECIMALS, scaled
 from credit.repository.bodies import findings_body
 
 EVENT_TYPE: Final = f"{DocumentPosted.contract.name}.v{DocumentPosted.contract.version}"
@@ -57,6 +68,17 @@ async def locked_book(
     """The chains of these documents; their customers' rows are locked, so that nobody else touches them meanwhile."""
     members = await component(connection, keys)
     await _lock_customers(connection, members, customers)
+    members = await component(connection, keys)
+    book = Book()
+    for key in members:
+        if key.document_type != SALES_ORDER:
+            book.states[key] = DocumentState(key)
+    await _load(connection, book, members)
+    return book
+
+
+async def read_book(connection: AsyncConnection, keys: Collection[DocumentKey]) -> Book:
+    """The chains of these documents as of a snapshot; nothing may be saved from it."""
     members = await component(connection, keys)
     book = Book()
     for key in members:
@@ -134,6 +156,23 @@ async def _load(connection: AsyncConnection, book: Book, members: Collection[Doc
     )
     for *key, profile_id, rate in rates:
         book.rates[DocumentKey(*key), profile_id] = Fraction(rate)
+    drawn = await connection.execute(
+        text(
+            f"""
+            select notice_source, notice_id, n.source, n.order_id, line_id, quantity_millionths
+            from unnest({KEYS}) as k (document_type, source, order_id)
+            join notice_draw n using (source, order_id)
+            where k.document_type = 'sales-order'
+            """
+        ),
+        arrays,
+    )
+    for notice_source, notice_id, source, order_id, line_id, quantity in drawn:
+        place = (
+            DocumentKey("delivery-notice", notice_source, notice_id),
+            DocumentKey(SALES_ORDER, source, order_id),
+        )
+        book.drawn.setdefault(place, {})[line_id] = quantity
 
 
 def _take(state: DocumentState, row: Row[Any]) -> None:
@@ -147,9 +186,54 @@ def _take(state: DocumentState, row: Row[Any]) -> None:
 
 
 def stored_document(body: bytes, phase: Phase | None) -> Document:
-    """A document as it was stored; its phase is that of its operation unless another is given."""
-    document = document_of(cast(DocumentPosted, decode(EVENT_TYPE, body)))
-    return document if phase is None else document.in_phase(phase)
+    """A document as it was stored; its phase is that of its operation unless another is given.
+
+    Read without the contract's validation, which it has passed before it was stored: chains are read far more often
+    than they are written.
+    """
+    said = orjson.loads(body)
+    source, places = said["source"], decimals(said["currency"])
+    due = said.get("due_date")
+    return Document(
+        key=DocumentKey(said["document_type"], source, said["document_id"]),
+        revision=said["document_revision"],
+        phase=phase or PHASE_AFTER[said["operation"]],
+        parties=Parties(
+            said["customer"],
+            said.get("sales_organisation"),
+            said.get("salesperson"),
+            said.get("sales_group"),
+            said.get("sales_department"),
+        ),
+        currency=said["currency"],
+        document_date=date.fromisoformat(said["document_date"]),
+        lines=tuple(_stored_line(line, source, places) for line in said["lines"]),
+        sub_type=said.get("sub_type"),
+        due_date=None if due is None else date.fromisoformat(due),
+        final=said.get("final", False),
+    )
+
+
+def _stored_line(line: dict[str, Any], source: str, places: int) -> Line:
+    quantity, links = line.get("quantity"), line.get("upstream")
+    return Line(
+        line_id=line["line_id"],
+        amount=scaled(line["amount"]["amount"], places),
+        quantity=None if quantity is None else scaled(quantity, FACTOR_DECIMALS),
+        material=line.get("material"),
+        material_group=line.get("material_group"),
+        links=tuple(_stored_link(link, source, places) for link in links) if links else (),
+    )
+
+
+def _stored_link(link: dict[str, Any], source: str, places: int) -> Link:
+    quantity, amount = link.get("quantity"), link.get("amount")
+    return Link(
+        key=DocumentKey(link["document_type"], link.get("source") or source, link["document_id"]),
+        line_id=link.get("line_id"),
+        quantity=None if quantity is None else scaled(quantity, FACTOR_DECIMALS),
+        amount=None if amount is None else scaled(amount["amount"], places),
+    )
 
 
 DOCUMENTS: Final = text(
@@ -240,6 +324,7 @@ async def save_documents(connection: AsyncConnection, changes: Changes, book: Bo
         await connection.execute(DOCUMENTS, {"now": now, **_document_columns(states)})
         await _save_edges(connection, states)
     await _save_places(connection, changes)
+    await _save_drawn(connection, changes)
     await _save_rates(connection, book)
     await _save_checks(connection, changes, now)
 
@@ -309,6 +394,30 @@ async def _save_places(connection: AsyncConnection, changes: Changes) -> None:
     )
 
 
+async def _save_drawn(connection: AsyncConnection, changes: Changes) -> None:
+    rows = [
+        (notice.source, notice.document_id, order.source, order.document_id, line_id, quantity)
+        for (notice, order), lines in sorted(changes.drawn.items())
+        for line_id, quantity in sorted(lines.items())
+    ]
+    if not rows:
+        return
+    names = ("notice_sources", "notice_ids", "sources", "order_ids", "line_ids", "quantities")
+    await connection.execute(
+        text(
+            """
+            insert into notice_draw (notice_source, notice_id, source, order_id, line_id, quantity_millionths)
+            select * from unnest(cast(:notice_sources as text[]), cast(:notice_ids as text[]),
+                                 cast(:sources as text[]), cast(:order_ids as text[]), cast(:line_ids as text[]),
+                                 cast(:quantities as bigint[]))
+            on conflict (source, order_id, notice_source, notice_id, line_id) do update
+            set quantity_millionths = excluded.quantity_millionths
+            """
+        ),
+        dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)),
+    )
+
+
 async def _save_rates(connection: AsyncConnection, book: Book) -> None:
     kept = {place: rate for place, rate in book.new_rates.items() if place[0].document_type != SALES_ORDER}
     if not kept:
@@ -329,6 +438,29 @@ async def _save_rates(connection: AsyncConnection, book: Book) -> None:
             "ids": [key.document_id for key, _ in places],
             "profiles": [profile_id for _, profile_id in places],
             "rates": [str(kept[place]) for place in places],
+        },
+    )
+
+
+async def save_order_rates(connection: AsyncConnection, changes: Changes) -> None:
+    """The rates of orders' last checks: whatever is released of an order later counts by them."""
+    if not changes.order_rates:
+        return
+    places = sorted(changes.order_rates)
+    await connection.execute(
+        text(
+            """
+            insert into document_rate (document_type, source, document_id, profile_id, rate)
+            select 'sales-order', * from unnest(cast(:sources as text[]), cast(:ids as text[]),
+                                                cast(:profiles as uuid[]), cast(:rates as text[]))
+            on conflict (document_type, source, document_id, profile_id) do update set rate = excluded.rate
+            """
+        ),
+        {
+            "sources": [key[0] for key, _ in places],
+            "ids": [key[1] for key, _ in places],
+            "profiles": [profile_id for _, profile_id in places],
+            "rates": [str(changes.order_rates[place]) for place in places],
         },
     )
 
@@ -394,30 +526,3 @@ async def documents_of(connection: AsyncConnection, customer: str, rows_max: int
         {"customer": customer, "rows_max": rows_max},
     )
     return {DocumentKey(*row) for row in rows}
-
-
-async def changed_since(
-    connection: AsyncConnection, keys: Collection[DocumentKey], profile_ids: Collection[str]
-) -> tuple[dict[DocumentKey, datetime], dict[str, datetime]]:
-    """When documents last changed, and when profiles or their check rules did."""
-    papers = await connection.execute(
-        text(
-            f"""
-            select document_type, source, document_id, changed_at
-            from unnest({KEYS}) as k (document_type, source, document_id)
-            join document d using (document_type, source, document_id)
-            """
-        ),
-        key_arrays(keys),
-    )
-    profiles = await connection.execute(
-        text(
-            """
-            select cast(p.profile_id as text), greatest(p.changed_at, r.changed_at)
-            from credit_profile p left join check_rule r on r.rule_id = p.check_rule
-            where p.profile_id = any(cast(:ids as uuid[]))
-            """
-        ),
-        {"ids": sorted(profile_ids)},
-    )
-    return {DocumentKey(*key): at for *key, at in papers}, {row[0]: row[1] for row in profiles}

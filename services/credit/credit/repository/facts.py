@@ -112,7 +112,11 @@ OVERDUE: Final = text(
 
 
 async def _set_overdue(connection: AsyncConnection, profiles: Sequence[Profile], today: date) -> None:
-    looking = [profile for profile in profiles if profile.terms.looks_at_receivables]
+    looking = [
+        profile
+        for profile in profiles
+        if profile.terms.looks_at_receivables or profile.check_rule.looks_at_receivables
+    ]
     if not looking:
         return
     rows = await connection.execute(
@@ -123,7 +127,10 @@ async def _set_overdue(connection: AsyncConnection, profiles: Sequence[Profile],
             "today": today,
         },
     )
-    found = {profile_id: Overdue(overdue, total, max(days, 0)) for profile_id, total, overdue, days in rows}
+    found = {
+        profile_id: Overdue(int(overdue), int(total), max(days, 0))
+        for profile_id, total, overdue, days in rows
+    }
     for profile in looking:
         profile.overdue = found.get(profile.profile_id, profile.overdue)
 

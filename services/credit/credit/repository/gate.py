@@ -103,6 +103,8 @@ async def gate_of(
     now: datetime,
     periods: Periods,
     more: Iterable[Document] = (),
+    *,
+    locked: bool = True,
 ) -> Gate:
     """A gate over orders and documents, with a desk that keeps them in step."""
     await load_contents(connection, orders)
@@ -119,7 +121,7 @@ async def gate_of(
             objects.update(line_objects(customer, line.material, line.material_group))
     occupied = held | {place[1] for place in book.stored}
     occupied |= {name for order in orders.values() for name in order.occupancy.profile_ids()}
-    profiles, customers = await locked_profiles(connection, objects, occupied)
+    profiles, customers = await locked_profiles(connection, objects, occupied, locked=locked)
     organisations = {order.sales_organisation for order in standing} | {
         paper.parties.sales_organisation for paper in papers if paper.parties.sales_organisation is not None
     }
@@ -139,10 +141,32 @@ async def locked_desk(
 
 
 async def locked_desk_of(
-    connection: AsyncConnection, keys: Collection[DocumentKey], now: datetime, periods: Periods
+    connection: AsyncConnection,
+    keys: Collection[DocumentKey],
+    now: datetime,
+    periods: Periods,
+    profile_ids: Collection[str] = (),
 ) -> Gate:
-    """A gate for documents that are known already."""
-    return await _desk_of(connection, set(keys), (), now, periods)
+    """A gate for documents that are known already, and for these profiles besides."""
+    return await _desk_of(connection, set(keys), (), now, periods, profile_ids)
+
+
+async def read_desk_of(
+    connection: AsyncConnection,
+    keys: Collection[DocumentKey],
+    now: datetime,
+    periods: Periods,
+    profile_ids: Collection[str],
+) -> Gate:
+    """A gate for documents as of a snapshot; nothing may be saved from it."""
+    book = await documents.read_book(connection, keys)
+    members = {*book.component([*book.states, *keys]), *keys}
+    named = sorted((key.source, key.document_id) for key in members if key.document_type == SALES_ORDER)
+    orders = _orders((await connection.execute(ORDERS, key_arrays(named))).all()) if named else {}
+    await _load_occupancy(connection, orders)
+    for order in orders.values():
+        order.has_documents = True
+    return await gate_of(connection, orders, book, [], set(profile_ids), now, periods, locked=False)
 
 
 async def _desk_of(
@@ -151,6 +175,7 @@ async def _desk_of(
     papers: Sequence[Document],
     now: datetime,
     periods: Periods,
+    profile_ids: Collection[str] = (),
 ) -> Gate:
     members = await documents.component(connection, keys)
     named = {(key.source, key.document_id) for key in members | keys if key.document_type == SALES_ORDER}
@@ -160,7 +185,7 @@ async def _desk_of(
     await lock_more_orders(connection, orders, book)
     for order in orders.values():
         order.has_documents = True
-    return await gate_of(connection, orders, book, [], set(), now, periods, papers)
+    return await gate_of(connection, orders, book, [], set(profile_ids), now, periods, papers)
 
 
 CONTENTS: Final = text(
@@ -183,7 +208,7 @@ async def load_contents(connection: AsyncConnection, orders: Mapping[OrderKey, O
         (key, number)
         for key, order in orders.items()
         if order.has_documents
-        for number in order.occupancy.checks
+        for number in order.occupancy.checks or _standing_check(order)
         if number not in order.contents
     ]
     if not wanted:
@@ -194,6 +219,11 @@ async def load_contents(connection: AsyncConnection, orders: Mapping[OrderKey, O
     )
     for source, order_id, number, body, version, operation in rows:
         orders[source, order_id].contents[number] = stored_order(body, version, EVENT_OF[operation])
+
+
+def _standing_check(order: OrderState) -> Collection[int]:
+    """The check whose order stands, of an order that occupies nothing: a delivery notice needs its lines."""
+    return () if order.order_check is None else (order.order_check,)
 
 
 def _spoken_of(orders: Iterable[Order]) -> tuple[set[str], set[str]]:

@@ -8,7 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from credit.domain.profiles import UNLIMITED, Limit
-from credit.domain.score_sheets import GrantChange
+from credit.domain.score_sheets import GrantChange, Scored
 
 
 async def graded_profiles(
@@ -75,6 +75,36 @@ async def grant(
     return True
 
 
+async def set_grade(
+    connection: AsyncConnection, scored: Scored, grade: str, reason: str, person: str, now: datetime
+) -> None:
+    """Writes an object's grade into its profiles in every currency, as a version of each."""
+    place = {
+        "scope": scored.scope,
+        "scope_id": scored.scope_id,
+        "object_type": scored.object_type,
+        "object_id": scored.object_id,
+    }
+    rows = await connection.execute(
+        text(
+            """
+            with graded as materialized (
+                select profile_id from credit_profile
+                where scope = :scope and scope_id = :scope_id and object_type = :object_type
+                  and object_id = :object_id and grade is distinct from cast(:grade as text)
+                order by profile_id for update)
+            update credit_profile p set grade = :grade, version = version + 1, changed_at = :now
+            from graded where p.profile_id = graded.profile_id
+            returning cast(p.profile_id as text)
+            """
+        ),
+        {**place, "grade": grade, "now": now},
+    )
+    changed = [row[0] for row in rows]
+    if changed:
+        await keep_versions(connection, changed, reason, person)
+
+
 async def set_credit_limits(
     connection: AsyncConnection, changes: Sequence[GrantChange], reason: str, person: str, now: datetime
 ) -> None:
@@ -87,9 +117,12 @@ MAKE: Final = text(
     """
     insert into credit_profile (profile_id, scope, scope_id, object_type, object_id, currency, version,
                                 credit_limit_unlimited, credit_limit_enforcement, single_document_limit_unlimited,
-                                single_document_limit_enforcement, used_minor, settled_minor, entries, changed_at)
+                                single_document_limit_enforcement, used_minor, settled_minor, entries, changed_at,
+                                grade)
     select profile_id, scope, scope_id, object_type, object_id, currency, 1, false, 'reject', false, 'reject', 0, 0, 0,
-           :now
+           :now,
+           (select g.grade from credit_grade g
+            where (g.scope, g.scope_id, g.object_type, g.object_id) = (p.scope, p.scope_id, p.object_type, p.object_id))
     from unnest(cast(:ids as uuid[]), cast(:scopes as text[]), cast(:scope_ids as text[]), cast(:types as text[]),
                 cast(:objects as text[]), cast(:currencies as text[]), cast(:versions as integer[]))
          as p (profile_id, scope, scope_id, object_type, object_id, currency, version)

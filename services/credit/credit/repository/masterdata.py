@@ -1,4 +1,4 @@
-"""Organisations and customers: full state, the highest version wins."""
+"""Organisations, customers and references: full state, the highest version wins."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -22,6 +22,20 @@ UPSERT: Final = {
             changed_by = excluded.changed_by, changed_at = excluded.changed_at,
             organisation_type = excluded.organisation_type, parent = excluded.parent,
             time_zone = excluded.time_zone
+        where old.version < excluded.version
+        """
+    ),
+    "reference": text(
+        """
+        insert into reference as old (reference_id, version, name, active, digest, changed_by, changed_at, kind, own_id,
+                                      parent)
+        select * from unnest(cast(:ids as text[]), cast(:versions as bigint[]), cast(:names as text[]),
+                             cast(:actives as boolean[]), cast(:digests as bytea[]), cast(:persons as text[]),
+                             cast(:moments as timestamptz[]), cast(:first as text[]), cast(:second as text[]),
+                             cast(:third as text[]))
+        on conflict (reference_id) do update
+        set version = excluded.version, name = excluded.name, active = excluded.active, digest = excluded.digest,
+            changed_by = excluded.changed_by, changed_at = excluded.changed_at, parent = excluded.parent
         where old.version < excluded.version
         """
     ),
@@ -100,6 +114,24 @@ async def organisations_after(
             """
         ),
         {"after": place[0] if place else None, "rows_max": rows_max},
+    )
+    return rows.all()
+
+
+async def references_after(
+    connection: AsyncConnection, place: tuple[str] | None, rows_max: int, *, kind: str, parent: str | None
+) -> Sequence[Row[Any]]:
+    """The references of a kind by id, all or those below a parent."""
+    rows = await connection.execute(
+        text(
+            """
+            select * from reference
+            where kind = :kind and own_id > coalesce(cast(:after as text), '')
+              and (cast(:parent as text) is null or parent = :parent)
+            order by own_id limit :rows_max
+            """
+        ),
+        {"after": place[0] if place else None, "kind": kind, "parent": parent, "rows_max": rows_max},
     )
     return rows.all()
 

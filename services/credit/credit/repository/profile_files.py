@@ -143,9 +143,12 @@ MAKE: Final = text(
     with n as (select * from {ROWS})
     insert into credit_profile (profile_id, scope, scope_id, object_type, object_id, currency, version,
                                 credit_limit_unlimited, credit_limit_enforcement, single_document_limit_unlimited,
-                                single_document_limit_enforcement, used_minor, settled_minor, entries, changed_at)
+                                single_document_limit_enforcement, used_minor, settled_minor, entries, changed_at,
+                                grade)
     select profile_id, scope, scope_id, object_type, object_id, currency, 1, false, 'reject', false, 'reject', 0, 0, 0,
-           :now
+           :now,
+           (select g.grade from credit_grade g
+            where (g.scope, g.scope_id, g.object_type, g.object_id) = (n.scope, n.scope_id, n.object_type, n.object_id))
     from n where version = 0
     on conflict do nothing
     """

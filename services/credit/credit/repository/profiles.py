@@ -101,9 +101,12 @@ async def create(
             insert into credit_profile (profile_id, scope, scope_id, object_type, object_id, currency, version,
                                         credit_limit_unlimited, credit_limit_enforcement,
                                         single_document_limit_unlimited, single_document_limit_enforcement,
-                                        used_minor, settled_minor, entries, changed_at)
+                                        used_minor, settled_minor, entries, changed_at, grade)
             values (:profile_id, :scope, :scope_id, :object_type, :object_id, :currency, 1, false, 'reject', false,
-                    'reject', 0, 0, 0, :now)
+                    'reject', 0, 0, 0, :now,
+                    (select g.grade from credit_grade g
+                     where (g.scope, g.scope_id, g.object_type, g.object_id)
+                           = (:scope, :scope_id, :object_type, :object_id)))
             on conflict do nothing
             """
         ),

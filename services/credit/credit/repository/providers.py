@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 DECISION_DAYS: Final = 365
 SUPPLIED: Final = "supplied"
+BODIES: Final = """(
+    select document_type, source, document_id, customer, phase, cast(convert_from(body, 'UTF8') as jsonb) as body
+    from document)"""
 
 
 class Provider(Protocol):
@@ -55,6 +58,55 @@ PROVIDERS: Final[dict[str, Provider]] = {
         select object_id, max(round(100.0 * used_minor / nullif(credit_limit_minor, 0), 2)) from credit_profile
         where object_type = 'customer' and object_id = any(cast(:ids as text[])) and credit_limit_minor > 0
         group by object_id
+        """,
+    ),
+    "on-time-payment-rate": QueryProvider(
+        f"Percent of the money that receipts of the last {DECISION_DAYS} days settled receivables with that came by "
+        "their due date.",
+        f"""
+        select customer, round(100 * coalesce(sum(amount) filter (where paid_on <= due_on), 0) / sum(amount), 2)
+        from (
+            select p.customer, cast(p.body ->> 'document_date' as date) as paid_on,
+                   coalesce(cast(r.body ->> 'due_date' as date), cast(r.body ->> 'document_date' as date)) as due_on,
+                   cast(coalesce(link #>> '{{amount,amount}}', line #>> '{{amount,amount}}') as numeric) as amount
+            from {BODIES} p
+            cross join lateral jsonb_array_elements(p.body -> 'lines') as line
+            cross join lateral jsonb_array_elements(coalesce(line -> 'upstream', '[]')) as link
+            join {BODIES} r
+              on r.document_type = 'receivable' and r.source = coalesce(link ->> 'source', p.source)
+                 and r.document_id = link ->> 'document_id' and link ->> 'document_type' = 'receivable'
+            where p.document_type = 'receipt' and p.phase = 'audited' and r.phase <> 'reversed'
+              and p.customer = any(cast(:ids as text[]))
+              and cast(p.body ->> 'document_date' as date) > cast(:today as date) - {DECISION_DAYS}) paid
+        where amount > 0 group by customer
+        """,
+    ),
+    "turnover": QueryProvider(
+        f"Receivables of the last {DECISION_DAYS} days, in the currency in which the customer has most of them.",
+        f"""
+        select distinct on (customer) customer, turnover
+        from (
+            select customer, body ->> 'currency' as currency,
+                   sum(cast(body #>> '{{total,amount}}' as numeric)) as turnover, count(*) as receivables
+            from {BODIES} d
+            where document_type = 'receivable' and phase in ('audited', 'closed')
+              and customer = any(cast(:ids as text[]))
+              and cast(body ->> 'document_date' as date) > cast(:today as date) - {DECISION_DAYS}
+            group by customer, body ->> 'currency') sums
+        order by customer, receivables desc, currency
+        """,
+    ),
+    "overdue-days": QueryProvider(
+        "Days by which the customer's oldest open receivable is past its due date; 0 when none is.",
+        """
+        select d.customer, greatest(coalesce(max(cast(:today as date) - o.due_date)
+                                             filter (where o.amount_minor > 0), 0), 0)
+        from document d
+        left join document_occupancy o
+          on o.document_type = d.document_type and o.source = d.source and o.document_id = d.document_id
+             and o.stage = 'receivable'
+        where d.document_type = 'receivable' and d.customer = any(cast(:ids as text[]))
+        group by d.customer
         """,
     ),
     "held-orders": QueryProvider(

@@ -13,7 +13,7 @@ from credit.domain.changes import Changes, Hold, HoldEnd
 from credit.domain.desk import Desk
 from credit.domain.gate import Gate
 from credit.domain.order_state import OrderState
-from credit.repository import documents
+from credit.repository import approvals, documents
 from credit.repository.bodies import body_version, findings_body
 
 Columns = dict[str, Any]  # Any: one array per column, a list of its type or a literal
@@ -53,6 +53,14 @@ SAVE: Final = text(
         from unnest({plain("decision_source", "text")}, {plain("decision_order_id", "text")},
                     {plain("decision_number", "bigint")}, {plain("decision_outcome", "text")},
                     {plain("decision_event_id", "text")}) as n),
+    given_back as (
+        update approval_grant g set returned_at = cast(:now as timestamptz)
+        from unnest({plain("decision_source", "text")}, {plain("decision_order_id", "text")},
+                    {plain("decision_number", "bigint")}, {plain("decision_outcome", "text")})
+            as n (source, order_id, number, outcome)
+        where n.outcome in ('declined', 'change-declined', 'audit-declined', 'reopen-declined')
+          and g.document_type = 'sales-order' and g.source = n.source and g.document_id = n.order_id
+          and g.number = n.number and g.returned_at is null),
     occupied as (
         insert into occupancy (source, order_id, check_number, profile_id, amount_minor, settled)
         select source, order_id, check_number, profile_id, amount_minor, settled
@@ -103,8 +111,10 @@ async def save(connection: AsyncConnection, gate: Gate, now: datetime) -> None:
     if changes.parked or changes.unparked or changes.holds or changes.hold_ends:
         await _save_waits(connection, changes, now)
     await documents.save_amounts(connection, changes)
+    await documents.save_order_rates(connection, changes)
     if isinstance(gate.desk, Desk):
         await documents.save_documents(connection, changes, gate.desk.book, now)
+        await approvals.save_holds(connection, changes, now)
     await documents.save_freezes(connection, changes, "coffer", now)
 
 
