@@ -23,7 +23,13 @@ class Result:
     met: bool | None
 
     def as_json(self) -> dict[str, object]:
-        return asdict(self)
+        """The row as a flat object: `ratio` is the median, `ratio_low` and `ratio_high` its 90 % interval."""
+        ratio = self.ratio
+        return asdict(self) | {
+            "ratio": None if ratio is None else ratio.middle,
+            "ratio_low": None if ratio is None else ratio.low,
+            "ratio_high": None if ratio is None else ratio.high,
+        }
 
 
 @dataclass(frozen=True, slots=True)
