@@ -7,9 +7,10 @@ Fields are plain names with a type; money is a whole number of minor units, so t
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-import cel
+if TYPE_CHECKING:
+    import cel
 
 CHARACTERS_MAX: Final = 2000
 FIELDS_MAX: Final = 200
@@ -115,10 +116,12 @@ class Formula:
     source: str
     result: FieldType
     fields: tuple[str, ...]
-    _program: cel.Program
+    _program: "cel.Program"
 
     def evaluate(self, values: Mapping[str, Value]) -> Value:
         """The result for these values of its fields; raises FormulaFailed or WrongResult."""
+        import cel
+
         context = cel.Context(variables={name: values[name] for name in self.fields}, functions=OWN_FUNCTIONS)
         try:
             value = self._program.execute(context)
@@ -154,7 +157,9 @@ def read_formula(source: str, fields: Mapping[str, FieldType], result: FieldType
     return formula
 
 
-def _compiled(source: str) -> cel.Program:
+def _compiled(source: str) -> "cel.Program":
+    import cel  # brings a command line along, which costs memory and time that only formulas need
+
     try:
         return cel.compile(source)
     except (ValueError, RuntimeError) as error:
@@ -162,7 +167,7 @@ def _compiled(source: str) -> cel.Program:
         raise FormulaUnreadable(" ".join(message.split())[:300]) from None
 
 
-def _known_fields(program: cel.Program, fields: Mapping[str, FieldType]) -> tuple[str, ...]:
+def _known_fields(program: "cel.Program", fields: Mapping[str, FieldType]) -> tuple[str, ...]:
     references = program.references()
     for name in references["functions"]:
         if name not in FUNCTIONS:

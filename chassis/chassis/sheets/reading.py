@@ -9,8 +9,6 @@ from decimal import Decimal
 from io import BytesIO, StringIO
 from typing import Any, Final
 
-import openpyxl
-
 from chassis.errors import ChassisError
 from chassis.sheets.columns import unguarded
 
@@ -110,6 +108,8 @@ def _csv_lines(body: bytes, headings: set[str]) -> Iterator[list[str]]:
 
 def _xlsx_lines(body: bytes) -> Iterator[list[str]]:
     """The first sheet; formulas count with the values that were saved with them."""
+    import openpyxl  # costs memory and time that only files need
+
     _refuse_bombs(body)
     try:
         book = openpyxl.load_workbook(BytesIO(body), read_only=True, data_only=True)

@@ -6,14 +6,15 @@ from datetime import datetime
 from io import StringIO
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-import xlsxwriter
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
-
 from chassis.sheets.columns import Column, ColumnKind, Row, guarded
+
+if TYPE_CHECKING:
+    from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 SheetFormat = Literal["csv", "xlsx"]
 CSV: Final = "text/csv; charset=utf-8"
@@ -61,15 +62,17 @@ def write_xlsx(
     What does not fit on one sheet goes on on the next. Moments are told in `zone`, which their heading names,
     because a cell has no offset.
     """
+    from xlsxwriter import Workbook  # costs memory and time that only files need
+
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    with xlsxwriter.Workbook(str(path), options) as book:
+    with Workbook(str(path), options) as book:
         return _Sheets(book, name, zone).write(columns, rows)
 
 
 class _Sheets:
     """The sheets of one workbook, one after the other."""
 
-    def __init__(self, book: xlsxwriter.Workbook, name: str, zone: ZoneInfo) -> None:
+    def __init__(self, book: "Workbook", name: str, zone: ZoneInfo) -> None:
         self.book = book
         self.name = name
         self.zone = zone
@@ -91,7 +94,7 @@ class _Sheets:
                 return total
             waiting = chain([following], waiting)
 
-    def _sheet(self, columns: Sequence[Column[Row]]) -> Worksheet:
+    def _sheet(self, columns: Sequence[Column[Row]]) -> "Worksheet":
         self.sheets += 1
         name = self.name if self.sheets == 1 else f"{self.name} {self.sheets}"
         sheet = self.book.add_worksheet(name[:31])
@@ -102,7 +105,7 @@ class _Sheets:
             sheet.write_string(0, at, zoned, self.bold)
         return sheet
 
-    def _rows(self, sheet: Worksheet, columns: Sequence[Column[Row]], rows: Iterable[Row]) -> int:
+    def _rows(self, sheet: "Worksheet", columns: Sequence[Column[Row]], rows: Iterable[Row]) -> int:
         writers = [self._writer(column.kind, sheet) for column in columns]
         values = [column.value for column in columns]
         number = 0
@@ -114,7 +117,7 @@ class _Sheets:
         sheet.autofilter(0, 0, number, len(columns) - 1)
         return number
 
-    def _writer(self, kind: ColumnKind, sheet: Worksheet) -> Callable[[int, int, Any], object]:
+    def _writer(self, kind: ColumnKind, sheet: "Worksheet") -> Callable[[int, int, Any], object]:
         match kind:
             case "text":
                 return lambda row, at, value: sheet.write_string(row, at, str(value)[:CELL_CHARACTERS_MAX])
@@ -131,13 +134,13 @@ class _Sheets:
     def _local(self, moment: datetime) -> datetime:
         return moment.astimezone(self.zone).replace(tzinfo=None)
 
-    def _number(self, sheet: Worksheet, row: int, at: int, text: str) -> None:
+    def _number(self, sheet: "Worksheet", row: int, at: int, text: str) -> None:
         if sum(character.isdecimal() for character in text) > EXACT_DIGITS_MAX:
             sheet.write_string(row, at, text)
         else:
             sheet.write_number(row, at, float(text), self._decimals(len(text.partition(".")[2])))
 
-    def _decimals(self, places: int) -> Format:
+    def _decimals(self, places: int) -> "Format":
         if places not in self.decimals:
             pattern = "#,##0" + ("." + "0" * places if places else "")
             self.decimals[places] = self.book.add_format({"num_format": pattern})
