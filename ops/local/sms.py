@@ -31,7 +31,7 @@ from ops.local.secret import USERNAME, secret
 PARTS_MAX = 10
 REPORTS = (8, 1)  # accepted by the centre, then delivered
 REPORT_DELAY_SECONDS = 0.05
-REPORT_ATTEMPTS = 4
+REPORT_ATTEMPTS = 30
 REPORT_RETRY_SECONDS = 2.0
 REPORT_TIMEOUT_SECONDS = 10.0
 RECEIVED = (200, 202)

@@ -20,6 +20,7 @@ from ops.verify.__main__ import gather, invariants, wait_until_drained
 from ops.verify.checks import Evidence, Outcome, run_all
 from ops.verify.log import Log
 from ops.verify.services import SERVICES, Services, from_environment
+from tests.faults.door import Door
 from tests.faults.launch import FOLDER_VARIABLE
 from tests.faults.nursery import Nursery
 from tests.faults.settings import SEED
@@ -53,6 +54,7 @@ class Fleet:
         self.nurseries = {name: Nursery(name, stack.directory) for name in SERVICES}
         ports = iter(free_ports(len(SERVICES) * len(INSTANCES)))
         self.ports = {(name, number): next(ports) for name in SERVICES for number in INSTANCES}
+        self.door = Door([self.ports["notify", number] for number in INSTANCES])
 
     def prepare(self) -> None:
         """Starts broker, database and providers, on which nothing of Coffer runs yet."""
@@ -85,7 +87,9 @@ class Fleet:
         managed = ManagedProcess(self.stack.directory, f"{name}-{instance}")
         managed.open_log().close()
         environment = self.stack.service_environment(name, str(instance), port)
-        environment |= {FOLDER_VARIABLE: str(folder), **(NOTIFY_ENVIRONMENT if name == "notify" else {})}
+        environment[FOLDER_VARIABLE] = str(folder)
+        if name == "notify":
+            environment |= {**NOTIFY_ENVIRONMENT, "COFFER_SMS_REPORT_URL": self.door.url}
         nursery = self.nurseries[name]
         managed.adopt(nursery.start(environment, managed.log_file, "serve"), nursery.command, port)
         process = self.processes[name, instance] = ServiceProcess(managed)
@@ -94,6 +98,7 @@ class Fleet:
     def close(self) -> None:
         """Ends everything."""
         self.stack.discard()
+        self.door.close()
         for nursery in self.nurseries.values():
             nursery.close()
 
