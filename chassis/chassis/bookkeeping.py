@@ -14,6 +14,8 @@ from chassis.records import Record, pack_headers
 from chassis.work import EVENT_NAMESPACE, INSERT_OUTBOX, DeadLetter, OutboxRow, Timer, outbox_parameters
 
 PRUNE_ROWS_MAX: Final = 5_000
+BATCH_SECONDS_MAX: Final = 15
+"""A process that stands still gives up its locks by then, whatever it was in the middle of."""
 
 
 class TopicPartition(NamedTuple):
@@ -33,7 +35,8 @@ class Admission:
 RECORDS: Final = Columns(sources="text", ids="text", hashes="bytea")
 ADMIT: Final = text(
     f"""
-    with held as materialized (
+    with bound as materialized (select set_config('transaction_timeout', '{BATCH_SECONDS_MAX}s', true)),
+    held as materialized (
         select topic, partition, next_offset from position
         where (topic, partition) in (select * from unnest(cast(:topics as text[]), cast(:partitions as int[])))
         order by topic, partition
@@ -47,7 +50,7 @@ ADMIT: Final = text(
         on conflict do nothing
         returning source, id)
     select topic, cast(partition as bigint), next_offset, cast(null as text), cast(null as text), clock_timestamp()
-    from held
+    from held, bound
     union all
     select null, null, null, source, id, null from given where (source, id) not in (select source, id from fresh)
     """

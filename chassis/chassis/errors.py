@@ -42,6 +42,7 @@ class Overtaken(ChassisError):
 TRANSIENT_SQLSTATES: Final = frozenset(
     {
         "25P03",  # idle in transaction for too long: the session was ended
+        "25P04",  # a transaction for too long: the session was ended
         "40001",  # serialization failure
         "40P01",  # deadlock
         "55P03",  # lock timeout
@@ -52,6 +53,8 @@ TRANSIENT_SQLSTATES: Final = frozenset(
         "57P05",  # idle session timeout
     }
 )
+CLOSED_TRANSPORT: Final = "the handler is closed"
+"""What uvloop says in a plain RuntimeError where asyncio raises a ConnectionError."""
 TRANSIENT_CLASSES: Final = ("08", "53")  # connection; insufficient resources
 TRANSIENT_TYPES: Final = (
     OSError,
@@ -79,7 +82,12 @@ def _transient_driver_error(error: BaseException | None) -> bool:
     if sqlstate in TRANSIENT_SQLSTATES or sqlstate[:2] in TRANSIENT_CLASSES:
         return True
     causes = (error, error.__cause__)
-    return any(isinstance(cause, TRANSIENT_TYPES) for cause in causes)
+    return any(isinstance(cause, TRANSIENT_TYPES) or _is_closed_transport(cause) for cause in causes)
+
+
+def _is_closed_transport(error: BaseException | None) -> bool:
+    """Whether uvloop was asked to write to a connection that the other side has just dropped."""
+    return type(error) is RuntimeError and CLOSED_TRANSPORT in str(error)
 
 
 def stop_process() -> None:

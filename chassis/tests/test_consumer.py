@@ -15,6 +15,7 @@ from chassis.testing import Harness
 from contracts.money import Money
 from sample_service import handlers
 from sample_service.app import service
+from sqlalchemy import text
 
 from chassis import Batch, Check, Service, Subscription
 from contracts import PaymentReceived
@@ -67,6 +68,23 @@ async def test_a_batch_takes_three_statements_whatever_its_size(harness: Harness
         await harness.play(*(payment(f"A{number}", size) for number in range(size)))
         after = observed()
         assert (after[0] - before[0], after[1] - before[1]) == (3, 1)
+
+
+async def test_a_batch_that_stands_still_loses_its_session_wherever_it_stands(postgres_dsn: str) -> None:
+    """The bound holds in this transaction only, and the session's own bounds are left as they are."""
+    bounds: list[str] = []
+
+    async def ask(batch: Batch[PaymentReceived]) -> None:
+        bounds.append(str(await batch.connection.scalar(text("show transaction_timeout"))))
+
+    asking = Service(
+        name="sample", package="sample_service", subscriptions=(Subscription(ask, PaymentReceived),)
+    )
+    async with Harness(asking, postgres_dsn) as harness:
+        await harness.play(payment("A"))
+        [outside] = await harness.rows("show transaction_timeout")
+    assert bounds == ["15s"]
+    assert outside["transaction_timeout"] == "0"
 
 
 async def test_records_below_the_position_are_filtered(harness: Harness) -> None:
