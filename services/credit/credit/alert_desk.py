@@ -82,6 +82,41 @@ async def sweep(work: UnitOfWork) -> None:
     await _sweep_checks(work, plans)
     for row in await rows.resolve_orders(work.connection, work.now):
         _tell_resolved(work, row)
+    await _sweep_documents(work)
+
+
+async def _sweep_documents(work: UnitOfWork) -> None:
+    """Held documents are to-dos of their approvers, which end with the wait, however it ends."""
+    found = await rows.untold_documents(work.connection)
+    if not found:
+        return
+    for row in found:
+        if row.opened_told_at is None:
+            _tell_document(work, row, "opened")
+        if row.ended_at is not None:
+            _tell_document(work, row, "done" if row.person is not None else "withdrawn")
+    await rows.mark_documents_told(work.connection, found, work.now)
+
+
+def _tell_document(work: UnitOfWork, row: Row[Any], state: State) -> None:
+    reasons = findings(row.findings).reasons
+    tell_task(
+        work,
+        f"approve-{row.document_type}-{row.source}-{row.document_id}-{row.number}",
+        state,
+        "approve-document",
+        APPROVERS[0].id,
+        is_role=True,
+        opened_at=row.held_at,
+        subject=row.customer,
+        document_type=row.document_type,
+        document_source=row.source,
+        document_id=row.document_id,
+        amount=Money.of(row.total_minor, row.currency),
+        message=" ".join(reason.text for reason in reasons)[:2000] or None,
+        due_at=row.due_at,
+        done_by=row.person if state == "done" else None,
+    )
 
 
 async def _sweep_usage(work: UnitOfWork, plans: Sequence[Plan]) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Collection
+from datetime import datetime
 from typing import Final
 from uuid import uuid4
 
 import structlog
 from chassis.errors import is_transient
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import Cause, ServiceContext, UnitOfWork
 from credit.domain.desk import Desk, Difference
@@ -36,40 +38,54 @@ async def work_off(context: ServiceContext) -> None:
 
 
 async def step(context: ServiceContext) -> bool:
-    """One piece in one transaction, which locks the chains of that piece only; False when there is nothing to do."""
-    cause_id = str(uuid4())
-    cause = Cause(source=f"coffer/{context.name}", id=cause_id, correlation_id=cause_id)
-    async with context.open_work(cause) as work:
+    """One piece; False when there is nothing to do.
+
+    A piece is compared in one snapshot, which locks nothing, and put on record if nobody else has done it meanwhile;
+    what is put right is so in one transaction, which locks the chains of that piece only.
+    """
+    async with context.open_work(_cause(context)) as work:
         run = await rows.current_run(work.connection)
         if run is None:
             return False
-        if run.state == "comparing":
-            await _compare(work, run.run_id, run.place)
-        else:
+        if run.state == "applying":
             await _apply(work, run.run_id)
-        return True
+            return True
+    async with context.database.reader() as snapshot:
+        piece = await rows.next_piece(snapshot, run.place)
+        found = await rows.causes(snapshot, await _compared(snapshot, piece, work.now))
+    async with context.open_work(_cause(context)) as work:
+        again = await rows.current_run(work.connection)
+        if again is not None and (again.run_id, again.state, again.place) == (
+            run.run_id,
+            run.state,
+            run.place,
+        ):
+            kept = await rows.keep_differences(work.connection, run.run_id, found, work.now)
+            await rows.advance(work.connection, run.run_id, piece, kept, work.now)
+    return True
 
 
-async def _compare(work: UnitOfWork, run_id: str, place: list[str]) -> None:
-    piece = await rows.next_piece(work.connection, place)
-    found: list[Difference] = []
+def _cause(context: ServiceContext) -> Cause:
+    cause_id = str(uuid4())
+    return Cause(source=f"coffer/{context.name}", id=cause_id, correlation_id=cause_id)
+
+
+async def _compared(snapshot: AsyncConnection, piece: rows.Piece, now: datetime) -> list[Difference]:
     if piece.keys:
-        found = (await _desk(work, piece.keys)).differences()
-    elif piece.profile_ids:
-        found = await _drifting(work, piece.profile_ids)
-    told = await rows.causes(work.connection, found)
-    kept = await rows.keep_differences(work.connection, run_id, told, work.now)
-    await rows.advance(work.connection, run_id, piece, kept, work.now)
+        gate = await gates.read_desk_of(snapshot, piece.keys, now, periods(), ())
+        assert isinstance(gate.desk, Desk)
+        return gate.desk.differences()
+    return await _drifting(snapshot, piece.profile_ids)
 
 
-async def _drifting(work: UnitOfWork, profile_ids: Collection[str]) -> list[Difference]:
-    """Profiles whose sum is not that of their rows; locked, so that no transaction stands between the two."""
-    profiles, _ = await locked_profiles(work.connection, (), profile_ids)
-    drifts = await rows.drifts(work.connection, profile_ids)
+async def _drifting(snapshot: AsyncConnection, profile_ids: Collection[str]) -> list[Difference]:
+    """Profiles whose sum is not that of their rows."""
+    drifts = await rows.drifts(snapshot, profile_ids)
+    profiles, _ = await locked_profiles(snapshot, (), drifts, locked=False)
     return [
         Difference(DocumentKey(rows.PROFILE, "credit", name), name, stage, stored, stored - drift)
         for profile in profiles
-        if (name := profile.profile_id) in drifts
+        for name in (profile.profile_id,)
         for stage, stored, drift in (
             ("used", profile.used, drifts[name][0]),
             ("settled", profile.settled, drifts[name][1]),

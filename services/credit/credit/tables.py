@@ -393,6 +393,8 @@ pending_document: Final = Table(
     Column("person", Text),
     Column("reason", Text),
     Column("ended_at", DateTime(timezone=True)),
+    Column("opened_told_at", DateTime(timezone=True)),
+    Column("ended_told_at", DateTime(timezone=True)),
 )
 
 notice_draw: Final = Table(

@@ -1,5 +1,6 @@
 """Special approval: ceilings, metrics, validity, consumption and four eyes, for orders and documents."""
 
+import asyncio
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,8 @@ from chassis.testing import only
 from contracts.credit_checked import CreditChecked, MetricResult
 from contracts.document_checked import DocumentChecked
 from contracts.money import Money, SignedMoney
+from contracts.task_changed import TaskChanged
+from credit import alert_desk
 from credit.domain.approvals import Need, Right, needs, objection, period_start
 
 from .test_documents_stack import posted, used
@@ -229,3 +232,45 @@ async def test_a_held_document_expires_and_is_superseded_by_its_fact(bench: Any,
     assert [(row["document_id"], row["state"]) for row in states] == [("D", "expired"), ("E", "superseded")]
     assert await used(bench) == "40.00"
     assert await bench.broken() == []
+
+
+@pytest.mark.stack
+async def test_two_approvals_at_once_never_share_what_is_left(bench: Any, make: Any) -> None:
+    await bench.managed_customer(make, limit=0, enforcement="special-approval")
+    await bench.right("ada", 10_000)
+    await bench.play(make.order("O-1", 6_000), make.order("O-2", 6_000))
+
+    async def judged(order_id: str) -> int:
+        async with bench.client({"credit-approver"}, subject="ada") as client:
+            answer = await client.post(
+                f"/pending-orders/shop/{order_id}/approve",
+                json={"reason": "both at once"},
+                headers={"Idempotency-Key": order_id},
+            )
+        return int(answer.status_code)
+
+    assert sorted(await asyncio.gather(judged("O-1"), judged("O-2"))) == [200, 409]
+    assert await right_of(bench) == ("60.00", "40.00")
+    assert await bench.broken() == []
+
+
+@pytest.mark.stack
+async def test_a_held_document_is_a_to_do_of_the_approvers_until_its_wait_ends(bench: Any, make: Any) -> None:
+    await bench.managed_customer(make, limit=1_000, enforcement="special-approval")
+    await bench.right("ada")
+    for name in ("outbound D", "outbound E"):
+        await bench.play(posted(make, name, 4_000, quantity="4", stance="request"))
+
+    async def told() -> list[tuple[str | None, str, str | None]]:
+        await alert_desk.sweep_once(bench.context)
+        tasks = only(await bench.drain(), TaskChanged)
+        return [
+            (task.document_id, task.state, task.done_by) for task in tasks if task.kind == "approve-document"
+        ]
+
+    assert await told() == [("D", "opened", None), ("E", "opened", None)]
+    assert await told() == []
+    await judge(bench, "/pending-documents/outbound/erp/D/reject", "ada", 200)
+    await bench.play(posted(make, "outbound E", 4_000, quantity="4"))
+    assert await told() == [("D", "done", "ada"), ("E", "withdrawn", None)]
+    assert await told() == []

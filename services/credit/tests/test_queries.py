@@ -1,11 +1,13 @@
 """Look-ups: simulation as a pure rule with worked numbers; status, exceptions, approvals and files on a database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from credit.domain.simulation import Changed, Decided, Report, Rule, redecide
+
+from .test_documents_stack import posted
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -130,7 +132,7 @@ async def test_status_exceptions_and_approvals_are_looked_up_and_downloaded(benc
     assert {row["object_id"] for row in full} <= {"C-2", "C-3"}
     lines = (await get(bench, "/credit-status/file")).splitlines()
     assert len(lines) == 4
-    assert lines[0].endswith("limit,used,settled,undecided,profile_id")
+    assert lines[0].endswith("used,settled,undecided,available,overdue,overdue_days,frozen,profile_id")
 
     found = (await get(bench, "/exceptions"))["items"]
     assert {(row["order_id"], row["check_number"], row["outcome"]) for row in found} == {
@@ -183,3 +185,42 @@ async def test_a_changed_rule_is_simulated_over_the_stored_decisions(bench: Any,
     }
     assert (found["decisions"], found["different"], found["complete"]) == (5, 4, True)
     assert await bench.rows("select count(*) as checks from credit_check") == [{"checks": 5}]
+
+
+@pytest.mark.stack
+async def test_the_status_counts_coefficient_temporary_credit_and_what_is_overdue(
+    bench: Any, make: Any
+) -> None:
+    """(100 x 1.2 + 30) = 150 in force; 60 used, 40 of it overdue since 10 days: 90 are available."""
+    bench.now = NOW
+    await bench.managed_customer(make, "C-1", 10_000)
+    async with bench.client({"credit-manager"}) as client:
+        body = make.limits(10_000, coefficient={"factor": "1.2"})
+        answer = await client.put("/profiles/group/*/customer/C-1/CNY", json=body)
+        assert answer.status_code == 200, answer.text
+        profile_id = answer.json()["profile_id"]
+    await bench.spoil(
+        "update credit_profile set terms = convert_to(jsonb_set(convert_from(terms, 'UTF8')::jsonb, '{temporary}', "
+        """'[{"amount":3000,"valid_from":"2026-03-01","valid_to":"2026-03-31","mode":"add"}]')::text, 'UTF8')"""
+    )
+    due = NOW.date() - timedelta(days=10)
+    await bench.play(
+        posted(make, "receivable R", 4_000, due_date=due),
+        posted(make, "receivable S", 2_000, due_date=NOW.date()),
+    )
+    [row] = (await get(bench, "/credit-status?object_id=C-1"))["items"]
+    told = {
+        name: row[name]["amount"] for name in ("limit", "limit_in_force", "temporary", "used", "available")
+    }
+    assert told == {
+        "limit": "100.00",
+        "limit_in_force": "150.00",
+        "temporary": "30.00",
+        "used": "60.00",
+        "available": "90.00",
+    }
+    assert (row["coefficient"], row["overdue"]["amount"], row["overdue_days"]) == ("1.2", "40.00", 10)
+    status = await get(bench, f"/profiles/{profile_id}/status")
+    assert (status["limit_in_force"]["amount"], status["available"]["amount"]) == ("150.00", "90.00")
+    await bench.play(posted(make, "outbound D", 20_000, quantity="1"))
+    assert "exception" in await get(bench, "/document-exceptions/file?customer=C-1")

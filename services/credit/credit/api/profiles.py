@@ -1,10 +1,10 @@
 """Credit profiles: set and read, with their history and the numbers of the moment."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid5
 
-from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Router, Work
+from chassis.http import CurrentPrincipal, CursorPage, Now, Page, Policy, Problem, Reader, Router, Work
 from contracts.money import Amount, Money, SignedMoney
 from contracts.text import CurrencyCode, Id
 from fastapi import Query
@@ -116,12 +116,15 @@ class PendingSum(BaseModel):
 
 
 class CreditStatus(BaseModel):
-    """The numbers of one profile at this moment: used = settled + undecided, available = limit - used."""
+    """The numbers of one profile at this moment: used = settled + undecided, available = limit in force - used."""
 
     profile: CreditProfile
     used: SignedMoney
     settled: SignedMoney = Field(description="By orders that fund-pool has accepted.")
     undecided: SignedMoney = Field(description="By orders that fund-pool has not decided yet.")
+    limit_in_force: Money | Literal["unlimited"] | None = Field(
+        description="Today: (limit x coefficient + temporary credit) x ratio; 0 outside the validity."
+    )
     available: SignedMoney | Literal["unlimited"] | None = Field(
         description='Below zero after a limit was lowered; "unlimited"; null when the limit is not controlled.'
     )
@@ -214,13 +217,15 @@ async def customer_profile(customer_id: IdPath, currency: CurrencyPath, reader: 
 
 
 @router.get("/customers/{customer_id}/status", policy=Policy("status:read", READERS))
-async def customer_status(customer_id: IdPath, page: Page, reader: Reader) -> CursorPage[CreditStatus]:
+async def customer_status(
+    customer_id: IdPath, page: Page, reader: Reader, now: Now
+) -> CursorPage[CreditStatus]:
     """The numbers of all profiles of a customer."""
     if await masterdata.record_row(reader, CUSTOMER, customer_id) is None:
         raise unknown(CUSTOMER, customer_id)
     rows = await profiles.profiles_after(reader, page.after(str), page.rows, object_id=customer_id)
     rows, following = page.page(rows, key=lambda row: (row.profile_id,))
-    return CursorPage(items=[await _status(reader, row) for row in rows], next=following)
+    return CursorPage(items=[await _status(reader, row, now.date()) for row in rows], next=following)
 
 
 @router.get("/profiles", policy=Policy("profile:read", READERS))
@@ -271,9 +276,9 @@ async def profile_occupancy(profile_id: UUID, page: Page, reader: Reader) -> Cur
 
 
 @router.get("/profiles/{profile_id}/status", policy=Policy("status:read", READERS))
-async def profile_status(profile_id: UUID, reader: Reader) -> CreditStatus:
+async def profile_status(profile_id: UUID, reader: Reader, now: Now) -> CreditStatus:
     """The numbers of one profile."""
-    return await _status(reader, await _known(reader, profile_id))
+    return await _status(reader, await _known(reader, profile_id), now.date())
 
 
 async def _known(reader: AsyncConnection, profile_id: UUID) -> Row[Any]:
@@ -344,7 +349,7 @@ def _version(row: Row[Any]) -> ProfileVersion:
     )
 
 
-async def _status(reader: AsyncConnection, row: Row[Any]) -> CreditStatus:
+async def _status(reader: AsyncConnection, row: Row[Any], day: date) -> CreditStatus:
     found = profiles.profile_of(row)
     currency = found.currency
     orders, total, oldest = await profiles.pending_on(reader, found.object_id, currency, PENDING_SHOWN_MAX)
@@ -353,15 +358,16 @@ async def _status(reader: AsyncConnection, row: Row[Any]) -> CreditStatus:
         used=signed(found.used, currency),
         settled=signed(found.settled, currency),
         undecided=signed(found.used - found.settled, currency),
-        available=_available(found),
+        limit_in_force=wire_limit(found.credit_limit_on(day), currency),
+        available=_available(found, day),
         pending=PendingSum(
             orders=orders, total=Money.of(total, currency), oldest=[pending_order(held) for held in oldest]
         ),
     )
 
 
-def _available(profile: Profile) -> SignedMoney | Literal["unlimited"] | None:
-    limit = profile.limit("credit-limit")
+def _available(profile: Profile, day: date) -> SignedMoney | Literal["unlimited"] | None:
+    limit = profile.credit_limit_on(day)
     if isinstance(limit, int):
         return signed(limit - profile.used, profile.currency)
     return UNLIMITED if limit == UNLIMITED else None

@@ -1,24 +1,26 @@
 """Look-ups with filter and export: credit status, exceptions, approvals in total, and simulation."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from chassis.http import DOWNLOAD, CursorPage, Now, Page, Policy, Problem, Reader, Router, Work, download
 from chassis.sheets import Column, SheetFormat
-from contracts.money import Amount, Money, SignedMoney, decimal_string
+from contracts.money import Amount, Money, SignedMoney
 from contracts.order import Reason
 from contracts.text import Code, CurrencyCode, Id
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
-from credit.api.common import READERS, Body
+from credit.api.common import READERS, Body, wire_limit
 from credit.domain.profiles import UNLIMITED, Enforcement, Limit
 from credit.domain.simulation import CHANGED_MAX, Changed, Report, Rule
+from credit.domain.terms import COEFFICIENT_ONE, PLAIN, Terms
 from credit.repository import queries as rows
-from credit.repository.bodies import findings
+from credit.repository.bodies import findings, terms_of
 
 router: Final = Router(tags=["look-ups"])
 
@@ -43,6 +45,14 @@ class StatusRow(BaseModel):
     object_id: str
     currency: str
     limit: Money | Literal["unlimited"] | None
+    limit_in_force: Money | Literal["unlimited"] | None = Field(
+        description="Today: (limit x coefficient + temporary credit) x ratio; 0 outside the validity."
+    )
+    temporary: Money = Field(description="Temporary credit in force, added or in the limit's place.")
+    coefficient: str
+    overdue: SignedMoney
+    overdue_days: int
+    frozen: bool
     used: SignedMoney
     settled: SignedMoney
     undecided: SignedMoney
@@ -145,6 +155,7 @@ class Simulation(BaseModel):
 async def credit_status(
     page: Page,
     reader: Reader,
+    now: Now,
     object_type: Annotated[Code | None, Query()] = None,
     object_id: Annotated[Id | None, Query()] = None,
     currency: Annotated[CurrencyCode | None, Query()] = None,
@@ -159,9 +170,10 @@ async def credit_status(
         object_id=object_id,
         currency=currency,
         usage_percent=usage_percent,
+        today=now.date(),
     )
     shown, following = page.page(found, key=lambda row: (row.profile_id,))
-    return CursorPage(items=[_status(row) for row in shown], next=following)
+    return CursorPage(items=[_status(row, now.date()) for row in shown], next=following)
 
 
 @router.get(
@@ -172,6 +184,7 @@ async def credit_status(
 )
 async def credit_status_file(
     reader: Reader,
+    now: Now,
     format: Format = "csv",
     object_type: Annotated[Code | None, Query()] = None,
     object_id: Annotated[Id | None, Query()] = None,
@@ -187,8 +200,10 @@ async def credit_status_file(
         object_id=object_id,
         currency=currency,
         usage_percent=usage_percent,
+        today=now.date(),
     )
-    return await download(format, "credit-status", STATUS_COLUMNS, _bounded(found), UTC_ZONE)
+    shown = [_status(row, now.date()) for row in _bounded(found)]
+    return await download(format, "credit-status", STATUS_COLUMNS, shown, UTC_ZONE)
 
 
 @router.get("/exceptions", policy=Policy("exception:read", READERS))
@@ -334,47 +349,67 @@ def _bounded(found: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     return found
 
 
-def _status(row: Row[Any]) -> StatusRow:
+def _status(row: Row[Any], day: date) -> StatusRow:
     limit: Limit = UNLIMITED if row.credit_limit_unlimited else row.credit_limit_minor
     currency = row.currency
-    undecided = row.used_minor - row.settled_minor
-    available: Any = limit
-    if isinstance(limit, int):
-        available = SignedMoney.of(limit - row.used_minor, currency)
+    terms = _terms(row)
+    in_force = terms.credit_limit(limit, day)
+    available: Any = in_force
+    if isinstance(in_force, int):
+        available = SignedMoney.of(in_force - row.used_minor, currency)
+    names = (
+        "profile_id",
+        "scope",
+        "scope_id",
+        "object_type",
+        "object_id",
+        "currency",
+        "overdue_days",
+        "frozen",
+    )
     return StatusRow(
-        profile_id=row.profile_id,
-        scope=row.scope,
-        scope_id=row.scope_id,
-        object_type=row.object_type,
-        object_id=row.object_id,
-        currency=currency,
-        limit=Money.of(limit, currency) if isinstance(limit, int) else limit,
+        **{name: row._mapping[name] for name in names},
+        limit=wire_limit(limit, currency),
+        limit_in_force=wire_limit(in_force, currency),
+        temporary=Money.of(sum(one.amount for one in terms.temporary_on(day)), currency),
+        coefficient=_factor(terms, day),
+        overdue=SignedMoney.of(int(row.overdue_minor), currency),
         used=SignedMoney.of(row.used_minor, currency),
         settled=SignedMoney.of(row.settled_minor, currency),
-        undecided=SignedMoney.of(undecided, currency),
+        undecided=SignedMoney.of(row.used_minor - row.settled_minor, currency),
         available=available,
     )
 
 
-def _limit_text(row: Row[Any]) -> str | None:
-    if row.credit_limit_unlimited:
-        return UNLIMITED
-    minor = row.credit_limit_minor
-    return decimal_string(minor, row.currency) if minor is not None else None
+def _terms(row: Row[Any]) -> Terms:
+    return PLAIN if row.terms is None else terms_of(bytes(row.terms))
 
 
-STATUS_COLUMNS: Final[list[Column[Row[Any]]]] = [
+def _factor(terms: Terms, day: date) -> str:
+    return format(Decimal(terms.coefficient.on(day)) / COEFFICIENT_ONE, "f")
+
+
+def _text(limit: Money | SignedMoney | Literal["unlimited"] | None) -> str | None:
+    return limit.amount if isinstance(limit, Money | SignedMoney) else limit
+
+
+STATUS_COLUMNS: Final[list[Column[StatusRow]]] = [
     Column("scope", lambda row: row.scope),
     Column("scope_id", lambda row: row.scope_id),
     Column("object_type", lambda row: row.object_type),
     Column("object_id", lambda row: row.object_id),
     Column("currency", lambda row: row.currency),
-    Column("limit", _limit_text),
-    Column("used", lambda row: decimal_string(row.used_minor, row.currency), "decimal"),
-    Column("settled", lambda row: decimal_string(row.settled_minor, row.currency), "decimal"),
-    Column(
-        "undecided", lambda row: decimal_string(row.used_minor - row.settled_minor, row.currency), "decimal"
-    ),
+    Column("limit", lambda row: _text(row.limit)),
+    Column("limit_in_force", lambda row: _text(row.limit_in_force)),
+    Column("temporary", lambda row: row.temporary.amount, "decimal"),
+    Column("coefficient", lambda row: row.coefficient, "decimal"),
+    Column("used", lambda row: row.used.amount, "decimal"),
+    Column("settled", lambda row: row.settled.amount, "decimal"),
+    Column("undecided", lambda row: row.undecided.amount, "decimal"),
+    Column("available", lambda row: _text(row.available)),
+    Column("overdue", lambda row: row.overdue.amount, "decimal"),
+    Column("overdue_days", lambda row: row.overdue_days, "whole"),
+    Column("frozen", lambda row: "yes" if row.frozen else "no"),
     Column("profile_id", lambda row: row.profile_id),
 ]
 

@@ -4,12 +4,25 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
 
-from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Router, Work
+from chassis.http import (
+    DOWNLOAD,
+    CurrentPrincipal,
+    CursorPage,
+    Page,
+    Policy,
+    Problem,
+    Reader,
+    Router,
+    Work,
+    download,
+)
+from chassis.sheets import Column, SheetFormat
 from contracts.money import SignedMoney
 from contracts.text import CurrencyCode, Id
 from contracts.times import CalendarDate
-from fastapi import Query
+from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from credit.api.common import READERS, Body, Why, signed, unknown
@@ -19,9 +32,11 @@ from credit.domain.matching import GROUP_SCOPE, MATERIAL_OBJECTS, OBJECTS, WHOLE
 from credit.domain.rules import Enforcement, Metric
 from credit.domain.terms import COEFFICIENT_ONE, PLAIN, Coefficient, Temporary, Terms
 from credit.repository import profiles, rules
-from credit.repository.bodies import TERMS
+from credit.repository.bodies import TERMS, findings
 
 router: Final = Router(tags=["profiles"])
+
+EXPORT_ROWS_MAX: Final = 50_000
 
 ObjectType = Literal[
     "customer",
@@ -214,6 +229,40 @@ async def document_exceptions(
         key=lambda row: (row.checked_at, row.document_type, row.source, row.document_id, row.number),
     )
     return CursorPage(items=[_exception(row) for row in rows], next=following)
+
+
+@router.get(
+    "/document-exceptions/file",
+    policy=Policy("status:read", READERS),
+    response_class=Response,
+    responses=DOWNLOAD,
+)
+async def document_exceptions_file(
+    reader: Reader,
+    format: Annotated[SheetFormat, Query()] = "csv",
+    customer: Annotated[Id | None, Query()] = None,
+) -> Response:
+    """The newest of them as a file."""
+    rows = await profiles.document_exceptions_before(reader, None, EXPORT_ROWS_MAX, customer=customer)
+    return await download(format, "document-exceptions", EXCEPTION_COLUMNS, rows, ZoneInfo("UTC"))
+
+
+def _reasons(row: Any) -> str | None:
+    return " ".join(reason.text for reason in findings(row.findings).reasons) or None
+
+
+EXCEPTION_COLUMNS: Final[list[Column[Any]]] = [
+    Column("checked_at", lambda row: row.checked_at, "moment"),
+    Column("customer", lambda row: row.customer),
+    Column("document_type", lambda row: row.document_type),
+    Column("source", lambda row: row.source),
+    Column("document_id", lambda row: row.document_id),
+    Column("revision", lambda row: row.revision, "whole"),
+    Column("operation", lambda row: row.operation),
+    Column("stance", lambda row: row.stance),
+    Column("outcome", lambda row: row.outcome),
+    Column("reasons", _reasons, width=80),
+]
 
 
 async def _frozen(connection: Any, profile_id: UUID, changed: bool, text: str) -> ScopedProfile:

@@ -16,7 +16,6 @@ from credit.domain.customers import Customer
 from credit.domain.occupancy import Amounts, Occupancy
 from credit.domain.profiles import DEFAULT_ENFORCEMENT, UNLIMITED, Enforcement, Overdue, Profile, Rule
 from credit.domain.rules import Formula, FormulaFault, Metric, TypeRule
-from credit.domain.terms import PLAIN
 
 Result = Literal["passed", "warned", "waived", "held", "rejected"]
 Held = frozenset[tuple[str, str]]
@@ -215,9 +214,7 @@ def measured(
 
 def _values(profile: Profile, amount: int, delta: int, measure: Measure) -> dict[str, int | str | bool]:
     """What a custom formula may speak of; amounts are minor units of the profile's currency."""
-    limit = profile.limit("credit-limit")
-    if profile.terms is not PLAIN:
-        limit = profile.terms.credit_limit(limit, measure.day)
+    limit = profile.credit_limit_on(measure.day)
     return {
         "amount": amount,
         "delta": delta,

@@ -65,6 +65,11 @@ class Profile:
     def limit(self, metric: Metric) -> Limit:
         return next((rule.limit for rule in self.rules if rule.metric == metric), None)
 
+    def credit_limit_on(self, day: date) -> Limit:
+        """The credit limit with coefficient, temporary credit, ratio and validity of a day."""
+        limit = self.limit("credit-limit")
+        return limit if self.terms is PLAIN else self.terms.credit_limit(limit, day)
+
     def controlled(self, document_type: str, sub_type: str | None, day: date) -> Iterator[Rule]:
         """Every metric with its limit of the day and its enforcement for a type of document."""
         said = self.check_rule.of(document_type, sub_type)

@@ -58,6 +58,10 @@ class Terms:
     def looks_at_receivables(self) -> bool:
         return (self.overdue_limit, self.overdue_ratio_percent, self.overdue_days) != (None, None, None)
 
+    def temporary_on(self, day: date) -> list[Temporary]:
+        """The temporary credit that is in force."""
+        return [temporary for temporary in self.temporary if temporary.holds_on(day)]
+
     def credit_limit(self, limit: Limit, day: date) -> Limit:
         """(limit x coefficient + temporary credit in force) x ratio, rounded down; nothing outside the period.
 
@@ -69,7 +73,7 @@ class Terms:
             return 0
         if limit == UNLIMITED:
             return UNLIMITED
-        in_force = [temporary for temporary in self.temporary if temporary.holds_on(day)]
+        in_force = self.temporary_on(day)
         replacing = [temporary for temporary in in_force if temporary.mode == "replace"]
         base = limit * self.coefficient.on(day)
         if replacing:

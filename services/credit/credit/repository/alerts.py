@@ -187,7 +187,7 @@ def _reading(row: Row[Any], today: date) -> Reading:
         row.object_type,
         row.object_id,
         row.currency,
-        row.credit_limit_minor,
+        limit if isinstance(limit := held.credit_limit(row.credit_limit_minor, today), int) else None,
         row.used_minor,
         int(row.overdue),
         row.days,
@@ -389,3 +389,45 @@ async def episodes_after(
         },
     )
     return rows.all()
+
+
+async def untold_documents(connection: AsyncConnection) -> Sequence[Row[Any]]:
+    """Documents that wait, or wait no longer, without their to-do having been opened or ended."""
+    rows = await connection.execute(
+        text(
+            """
+            select document_type, source, document_id, number, state, customer, currency, total_minor, findings,
+                   held_at, due_at, person, opened_told_at, ended_at
+            from pending_document
+            where opened_told_at is null or (ended_at is not null and ended_told_at is null)
+            order by held_at, document_type, source, document_id, number limit :rows_max
+            """
+        ),
+        {"rows_max": CHECKS_MAX},
+    )
+    return rows.all()
+
+
+async def mark_documents_told(connection: AsyncConnection, told: Sequence[Row[Any]], now: datetime) -> None:
+    await connection.execute(
+        text(
+            """
+            update pending_document p
+            set opened_told_at = coalesce(p.opened_told_at, :now),
+                ended_told_at = case when n.is_ended then :now end
+            from unnest(cast(:types as text[]), cast(:sources as text[]), cast(:ids as text[]),
+                        cast(:numbers as bigint[]), cast(:ended as boolean[]))
+                as n (document_type, source, document_id, number, is_ended)
+            where p.document_type = n.document_type and p.source = n.source and p.document_id = n.document_id
+              and p.number = n.number
+            """
+        ),
+        {
+            "types": [row.document_type for row in told],
+            "sources": [row.source for row in told],
+            "ids": [row.document_id for row in told],
+            "numbers": [row.number for row in told],
+            "ended": [row.ended_at is not None for row in told],
+            "now": now,
+        },
+    )

@@ -74,6 +74,7 @@ async def locked_book(
         if key.document_type != SALES_ORDER:
             book.states[key] = DocumentState(key)
     await _load(connection, book, members)
+    await _load_what_changes(connection, book, members)
     return book
 
 
@@ -119,19 +120,6 @@ async def _load(connection: AsyncConnection, book: Book, members: Collection[Doc
     )
     for row in documents:
         _take(book.states[DocumentKey(row.document_type, row.source, row.document_id)], row)
-    checked = await connection.execute(
-        text(
-            f"""
-            select document_type, source, document_id, count(*)
-            from unnest({KEYS}) as k (document_type, source, document_id)
-            join document_check c using (document_type, source, document_id)
-            group by document_type, source, document_id
-            """
-        ),
-        arrays,
-    )
-    for *key, number in checked:
-        book.states[DocumentKey(*key)].checks = number
     occupied = await connection.execute(
         text(
             f"""
@@ -156,6 +144,26 @@ async def _load(connection: AsyncConnection, book: Book, members: Collection[Doc
     )
     for *key, profile_id, rate in rates:
         book.rates[DocumentKey(*key), profile_id] = Fraction(rate)
+
+
+async def _load_what_changes(
+    connection: AsyncConnection, book: Book, members: Collection[DocumentKey]
+) -> None:
+    """How often each document was checked, and what notices drew: what only matters where something is decided."""
+    arrays = key_arrays(members)
+    checked = await connection.execute(
+        text(
+            f"""
+            select document_type, source, document_id, count(*)
+            from unnest({KEYS}) as k (document_type, source, document_id)
+            join document_check c using (document_type, source, document_id)
+            group by document_type, source, document_id
+            """
+        ),
+        arrays,
+    )
+    for *key, number in checked:
+        book.states[DocumentKey(*key)].checks = number
     drawn = await connection.execute(
         text(
             f"""

@@ -1,7 +1,7 @@
 """What credit people look up: how objects stand, what failed, who approved what, and stored decisions."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import orjson
@@ -22,14 +22,21 @@ async def statuses_after(
     object_id: str | None = None,
     currency: str | None = None,
     usage_percent: int | None = None,
+    today: date,
 ) -> Sequence[Row[Any]]:
     """Profiles with their numbers, by id; `usage_percent`: only those of which at least this part is used."""
     rows = await connection.execute(
         text(
             """
             select cast(profile_id as text) as profile_id, scope, scope_id, object_type, object_id, currency,
-                   credit_limit_minor, credit_limit_unlimited, used_minor, settled_minor, changed_at
+                   credit_limit_minor, credit_limit_unlimited, used_minor, settled_minor, changed_at, terms, frozen,
+                   coalesce(o.overdue, 0) as overdue_minor, coalesce(o.days, 0) as overdue_days
             from credit_profile
+            left join lateral (
+                select sum(amount_minor) as overdue, max(cast(:today as date) - due_date) as days
+                from document_occupancy d
+                where d.profile_id = credit_profile.profile_id and d.stage = 'receivable' and d.amount_minor > 0
+                  and d.due_date < cast(:today as date)) o on true
             where (cast(:after as uuid) is null or profile_id > cast(:after as uuid))
               and (cast(:object_type as text) is null or object_type = :object_type)
               and (cast(:object_id as text) is null or object_id = :object_id)
@@ -46,6 +53,7 @@ async def statuses_after(
             "object_id": object_id,
             "currency": currency,
             "usage": usage_percent,
+            "today": today,
             "rows_max": rows_max,
         },
     )
