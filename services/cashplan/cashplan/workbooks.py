@@ -229,6 +229,10 @@ def _write_details(system: PlanningSystem, page: Worksheet, sheet: Sheet, rows: 
         }
         page.append([known.get(name) for name in columns])
     page.row_dimensions[1].hidden = True
+    hidden = {each.id for each in system.detail_fields if not each.visible}
+    for number, name in enumerate(columns, start=1):
+        if name in hidden:
+            page.column_dimensions[get_column_letter(number)].hidden = True
     page.freeze_panes = "A3"
 
 

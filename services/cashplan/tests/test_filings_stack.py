@@ -1,8 +1,10 @@
 """Rounds, filings, roll-up and adjustments over HTTP, on a real PostgreSQL."""
 
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
+import openpyxl
 import pytest
 from chassis.testing import only
 
@@ -539,3 +541,127 @@ async def test_people_keep_their_own_shortcuts(group: Any) -> None:
     assert await group.ask("paul-b", "GET", "/shortcuts") == []
     outside = [{"title": "Elsewhere", "path": "https://example.org"}]
     await group.ask("paul-a", "PUT", "/shortcuts", outside, expect=422)
+
+
+def with_own_fields(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        *[{**each, "visible": each["id"] != "bank-account"} for each in fields],
+        {"id": "urgency", "name": "Urgency", "type": "choice", "choices": ["high", "low"], "custom": True},
+        {"id": "buyer", "name": "Buyer", "required": True, "custom": True},
+    ]
+
+
+def with_columns(templates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for sheet in templates[0]["sheets"]:
+        if sheet["id"] == "contracts":
+            sheet["fields"] += ["urgency", "buyer"]
+    return templates
+
+
+async def test_detail_fields_are_required_chosen_from_and_hidden(group: Any) -> None:
+    await group.set_up(filing_types=alone, detail_fields=with_own_fields, templates=with_columns)
+    unseen = await group.ask("ada", "GET", group.path("detail-fields"))
+    unseen = [{**each, "required": True} if each["id"] == "bank-account" else each for each in unseen]
+    refused = await group.ask("ada", "PUT", group.path("detail-fields"), unseen, expect=422)
+    assert "people must see it" in str(refused["errors"])
+    filing = (await group.open_round())["filings"]["A"]
+
+    def row(**fields: str) -> dict[str, Any]:
+        return {"details": {"contracts": [{"row": "1", "period": WEEK, "amount": "7.00", "fields": fields}]}}
+
+    path = f"/filings/{filing}/grid"
+    for fields, says in (
+        ({"urgency": "high"}, "buyer is required"),
+        ({"buyer": "Li", "urgency": "some"}, "must be high, low"),
+        ({"buyer": "Li", "payment-date": "tomorrow"}, "must be a date"),
+        ({"buyer": "Li", "colour": "red"}, "is not a column"),
+    ):
+        refused = await group.ask("paul-a", "PATCH", path, {"version": 1, **row(**fields)}, expect=422)
+        assert says in str(refused["errors"])
+    await group.ask("paul-a", "PATCH", path, {"version": 1, **row(buyer="Li", **{"bank-account": "B1"})})
+    await group.ask("paul-a", "PATCH", path, {"version": 1, **row(buyer="Wu", urgency="low")})
+    sheets = (await group.ask("paul-a", "GET", path))["sheets"]
+    (shown,) = next(sheet for sheet in sheets if sheet["id"] == "contracts")["details"]
+    assert shown["fields"] == {"buyer": "Wu", "urgency": "low"}
+    (stored,) = await group.harness.rows(f"select body from filing_version where filing_id = '{filing}'")
+    assert b'"bank-account":"B1"' in bytes(stored["body"])
+
+
+async def test_remarks_stand_beside_their_rows_and_wrong_ones_are_named(group: Any) -> None:
+    await group.set_up(filing_types=alone)
+    filing = (await group.open_round())["filings"]["A"]
+    path = f"/filings/{filing}/grid"
+
+    def remark(**changed: str) -> dict[str, Any]:
+        told = {"sheet": "main", "row": "wages", "column": "remark", "text": "bonus", **changed}
+        return {"version": 1, "remarks": [told]}
+
+    await group.ask("paul-a", "PATCH", path, remark())
+    for changed in ({"row": "bonus"}, {"column": "note"}, {"sheet": "contracts"}):
+        refused = await group.ask("paul-a", "PATCH", path, remark(**changed), expect=422)
+        assert "unknown-remark" in str(refused["errors"])
+    body = await group.ask("paul-a", "GET", f"/filings/{filing}/workbook")
+    page: Any = openpyxl.load_workbook(BytesIO(body))["Plan"]
+    assert "bonus" in [cell.value for line in page.iter_rows() for cell in line]
+
+
+async def test_a_template_is_handed_down_and_extended_below(group: Any) -> None:
+    """D has a template of its own, A and B below it the same; A adds two rows below wages, which become their sum."""
+    await group.set_up(filing_types=alone)
+    (template,) = await group.ask("ada", "GET", group.path("templates"))
+    own = {**template, "id": "division", "name": "Division", "entities": ["D"]}
+    own["sheets"] = [
+        {**sheet, "rows": [row for row in sheet["rows"] if row["id"] != "taxes"]}
+        if sheet["id"] == "main"
+        else sheet
+        for sheet in template["sheets"]
+    ]
+    await group.ask("ada", "PUT", group.path("templates"), [{**template, "entities": ["G"]}, own])
+    rows = [
+        {"id": f"wages-{name}", "members": {"settlement": name}, "title": name}
+        for name in ("transfer", "card")
+    ]
+    extension = {"template": "division", "sheet": "main", "row": "wages", "entity": "A", "rows": rows}
+    await group.ask("ada", "PUT", group.path("extensions"), [extension])
+    filings = (await group.open_round())["filings"]
+    seen = {}
+    for entity in "ABC":
+        grid = await group.ask("max", "GET", f"/filings/{filings[entity]}/grid")
+        seen[entity] = {row["id"] for row in grid["sheets"][0]["rows"]}
+    assert "taxes" not in seen["A"] | seen["B"]
+    assert "taxes" in seen["C"]
+    assert "wages-card" in seen["A"]
+    assert "wages-card" not in seen["B"]
+    cells = [
+        {
+            "sheet": "main",
+            "item": "wages",
+            "period": WEEK,
+            "currency": "CNY",
+            "amount": amount,
+            "members": {"settlement": name},
+        }
+        for name, amount in (("transfer", "30.00"), ("card", "12.00"))
+    ]
+    path = f"/filings/{filings['A']}/grid"
+    await group.ask("paul-a", "PATCH", path, {"version": 1, "cells": cells})
+    fixed = [{**cells[0], "members": {}}]
+    await group.ask("paul-a", "PATCH", path, {"version": 1, "cells": fixed}, expect=422)
+    shown = (await group.ask("paul-a", "GET", path))["sheets"][0]["cells"]
+    (total,) = [
+        cell for cell in shown if (cell["item"], cell["period"], cell["members"]) == ("wages", WEEK, {})
+    ]
+    assert (total["amount"], total["source"]) == ("42.00", "sum")
+
+
+async def test_a_division_runs_a_system_of_its_own_beside_the_groups(group: Any) -> None:
+    await group.set_up()
+    body = {"sample": "weekly-rolling", "responsible_body": "D"}
+    await group.ask("ada", "POST", "/planning-systems/DIVISION/from-sample", body)
+    roles = [{"subject": "dora", "role": "administrator"}]
+    await group.ask("ada", "PUT", "/planning-systems/DIVISION/roles", roles)
+    await group.ask("ada", "PUT", "/planning-systems/DIVISION/roles", roles, expect=404)
+    listed = await group.ask("ada", "GET", "/planning-systems")
+    assert {each["system_id"]: each["name"] for each in listed["items"]}["GROUP"] == "Monthly cash plan"
+    await group.ask("dora", "GET", "/planning-systems/DIVISION/items")
+    await group.ask("dora", "GET", "/planning-systems/GROUP/items", expect=404)

@@ -17,14 +17,14 @@ SLOT = "'PLAN', 'month-plan', account, 'wages', '2026-11-W46', 'CNY', '', ''"
 STAGE = f"""
 with n as materialized (select * from unnest($1::text[], $2::text[], $3::bytea[]) as n (id, account, body)),
 d as (insert into control_document (source, document_type, document_id, revision, state, confirmed_state, changed_at)
-    select 'bench', 'payment-request', id, 1, substr(body, 1, 700), substr(body, 1, 250), now() from n),
+    select 'bench', 'payment-request', id, 1, substr(body, 1, 248), null, now() from n),
 h as (insert into control_holding select 'bench', 'payment-request', id, {SLOT}, current_date, 1000, 0 from n),
 e as (insert into occupancy_entry (recorded_at, source, document_type, document_id, system_id, filing_type, entity,
         item, period, currency, members, fields, revision, operation, stance, pre_occupied_minor, actual_minor)
     select now(), 'bench', 'payment-request', id, {SLOT}, 1, 'submit', 'request', 1000, 0 from n),
 c as (insert into plan_check (source, document_type, document_id, revision, operation, stance, check_id, entity,
         outcome, body, checked_at)
-    select 'bench', 'payment-request', id, 1, 'submit', 'request', id, account, 'passed', body, now() from n),
+    select 'bench', 'payment-request', id, 1, 'submit', 'request', md5(id), account, 'passed', body, now() from n),
 t as (insert into timer (kind, key, due_at, correlation_id) select 'grant-unconfirmed', id, now() + '1 day', id from n)
 update plan_cell p set pre_occupied_minor = pre_occupied_minor + 1000 * g.documents
 from (select account, count(*) as documents from n group by account) as g
@@ -48,11 +48,11 @@ async def main(servers: str, dsn: str, source: str, target: str, group: str, bat
             fetched = await consumer.getmany(timeout_ms=500, max_records=int(batch))
             if records := [record for part in fetched.values() for record in part]:
                 ids = [f"{group}-{r.partition}-{r.offset}" for r in records]
-                messages = [(target, r.key, r.value + r.value[:300]) for r in records]
+                messages = [(target, r.key, r.value + r.value[:261]) for r in records]
                 nexts = {part.partition: items[-1].offset + 1 for part, items in fetched.items() if items}
                 async with connection.transaction():
                     await connection.execute(INBOX, ids, [r.value[:16] for r in records])
-                    await connection.execute(STAGE, ids, [r.key.decode() for r in records], [r.value for r in records])
+                    await connection.execute(STAGE, ids, [m[1].decode() for m in messages], [m[2] for m in messages])
                     await connection.execute(MOVE, source, list(nexts), list(nexts.values()))
                     rows = await connection.fetch(OUTBOX, b" " * 334, *map(list, zip(*messages, strict=True)))
                 await produce(producer, partitions, messages)

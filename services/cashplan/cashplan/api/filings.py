@@ -45,6 +45,8 @@ from cashplan.domain.filings import (
     cell_findings,
     detail_findings,
     differences,
+    remark_findings,
+    with_hidden_fields,
 )
 from cashplan.domain.grids import DetailRow
 from cashplan.domain.organisations import local_date
@@ -317,7 +319,7 @@ def _sheet(
         rows=[{"id": row.id, "title": row.title} for row in fixed.rows] if fixed else [],
         columns=[{"id": column.id, "title": column.title} for column in fixed.columns] if fixed else [],
         cells=cells,
-        details=[_detail_view(row) for row in held.content.details.get(sheet_id, ())],
+        details=[_detail_view(held, row) for row in held.content.details.get(sheet_id, ())],
     )
 
 
@@ -325,7 +327,8 @@ def _units(minor: int | None, currency: str) -> str | None:
     return None if minor is None else decimal_string(minor, currency)
 
 
-def _detail_view(row: DetailRow) -> DetailBody:
+def _detail_view(held: FilingDesk, row: DetailRow) -> DetailBody:
+    hidden = {each.id for each in held.system.detail_fields if not each.visible}
     return DetailBody(
         row=row.row_id,
         item=row.item,
@@ -333,7 +336,7 @@ def _detail_view(row: DetailRow) -> DetailBody:
         currency=row.currency,
         amount=decimal_string(row.minor, row.currency),
         members=members_of(row.members),
-        fields=dict(row.fields),
+        fields={name: value for name, value in row.fields.items() if name not in hidden},
     )
 
 
@@ -351,9 +354,14 @@ async def save_grid(filing_id: Id, body: GridBody, work: Work, principal: Curren
     findings = cell_findings(held.grid, changed)
     for sheet, rows in details.items():
         findings += detail_findings(held.system, held.grid, sheet, rows)
-    _refuse(findings)
-    content = held.content.with_cells(changed)
     remarks = {(each.sheet, each.row, each.column): each.text for each in body.remarks}
+    findings += remark_findings(held.grid, remarks)
+    _refuse(findings)
+    details = {
+        sheet: with_hidden_fields(held.system, rows, held.content.details.get(sheet, ()))
+        for sheet, rows in _with_sources(held.content, details).items()
+    }
+    content = held.content.with_cells(changed)
     content = replace(content, details={**content.details, **details}, remarks={**content.remarks, **remarks})
     return await _saved(work, held, content, principal.subject)
 
@@ -599,7 +607,7 @@ async def send_workbook(
 
 
 def _with_sources(content: Content, details: Mapping[str, Sequence[DetailRow]]) -> dict[str, list[DetailRow]]:
-    """Rows that came from the pool keep their source on the way through Excel."""
+    """Rows that came from the pool keep their source when people change and save them."""
     sources = {(sheet, row.row_id): row.sources for sheet, rows in content.details.items() for row in rows}
     return {
         sheet: [replace(row, sources=sources.get((sheet, row.row_id), ())) for row in rows]

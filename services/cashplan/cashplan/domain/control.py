@@ -26,7 +26,7 @@ from cashplan.domain.documents import (
     with_settlement,
 )
 from cashplan.domain.mappings import ENTITY, ITEM, MemberMapping, mapped, member_for
-from cashplan.domain.periods import Period, quarter_of
+from cashplan.domain.periods import quarter_of
 from cashplan.domain.rates import converted
 from cashplan.domain.systems import ControlPolicy, FilingType, PlanningSystem
 
@@ -209,6 +209,8 @@ class Controller:
     concerned: dict[str, list[PlanningSystem]] = field(default_factory=dict)
     places: dict[tuple[int, str, str], tuple[DocumentLine, Place]] = field(default_factory=dict)
     """Places as they were found, by line, system and filing type; the line is kept, so that its id stays its own."""
+    spots: dict[tuple[int, str, str, date, str], list[tuple[Slot, date]]] = field(default_factory=dict)
+    """Slots as they were found, by line, system, filing type, day and currency."""
 
     def affected(self, posted: Posted) -> list[DocumentKey]:
         """The documents whose state an operation touches: its own, and those that its lines come from."""
@@ -437,23 +439,21 @@ class _Reading:
         is_actual: bool,
     ) -> list[tuple[Slot, date]]:
         """The main cell that a line fills, and its group of detail rows where a policy controls on fields."""
-        period = self._period(system, filing_type, line, is_actual)
-        currency = system.basics.plan_currency or self.state.currency
-        main = Slot(
-            system.id, filing_type.id, place.entity, place.item, period.code, currency, place.members, ""
-        )
-        if not place.fields:
-            return [(main, period.first_day)]
-        return [(main, period.first_day), (main._replace(fields=place.fields), period.first_day)]
+        day, currency = self._day(system, filing_type, line, is_actual), self.state.currency
+        key = id(line), system.id, filing_type.id, day, currency
+        found = self.controller.spots.get(key)
+        if found is None:
+            found = self.controller.spots[key] = _spots(system, filing_type, place, day, currency)
+        return found
 
-    def _period(
+    def _day(
         self, system: PlanningSystem, filing_type: FilingType, line: DocumentLine, is_actual: bool
-    ) -> Period:
+    ) -> date:
         state = self.state
         day = state.day if is_actual else state.due_day
         if state.moved and not is_actual:
             day = state.moved.get(f"{system.id}/{filing_type.id}/{line.line_id}", day)
-        return filing_type.scheme.leaf(day)
+        return day
 
     def _occupied(
         self, system: PlanningSystem, filing_type: FilingType, line: DocumentLine, effects: frozenset[str]
@@ -512,6 +512,26 @@ def effects_of(system: PlanningSystem, document_type: str, operations: Sequence[
     return system.found_effects[key]
 
 
+def _spots(
+    system: PlanningSystem, filing_type: FilingType, place: Place, day: date, currency: str
+) -> list[tuple[Slot, date]]:
+    period = filing_type.scheme.leaf(day)
+    main = Slot(
+        system.id,
+        filing_type.id,
+        place.entity,
+        place.item,
+        period.code,
+        system.basics.plan_currency or currency,
+        place.members,
+        "",
+    )
+    found = [(main, period.first_day)]
+    if place.fields:
+        found.append((main._replace(fields=place.fields), period.first_day))
+    return found
+
+
 NOWHERE: Final = Place("", "", "", "", ())
 
 
@@ -544,16 +564,16 @@ def policy_for(
     system: PlanningSystem, filing_type: str, entity: str, item: str, document_type: str
 ) -> ControlPolicy | None:
     """The most specific policy: nearest entity, then nearest item, then one that names the document type."""
-    key = filing_type, entity, item, document_type
+    key = filing_type, system.named_above(entity, system.policy_entities), item, document_type
     if key not in system.found_policies:
         system.found_policies[key] = _policy_for(system, *key)
     return system.found_policies[key]
 
 
 def _policy_for(
-    system: PlanningSystem, filing_type: str, entity: str, item: str, document_type: str
+    system: PlanningSystem, filing_type: str, entities: Sequence[str], item: str, document_type: str
 ) -> ControlPolicy | None:
-    entities, items = system.entity_tree.path(entity), system.item_tree.path(item)
+    items = system.item_tree.path(item)
     direction = system.item_by_id[item].direction or ("out" if document_type in PAYMENTS_OUT else "in")
     fitting = [
         policy

@@ -83,6 +83,34 @@ def _cell_finding(grid: Grid, sheet_id: str, key: CellKey, amount: int | None) -
     return _amount_finding(sheet_id, place, amount)
 
 
+def remark_findings(grid: Grid, places: Iterable[tuple[str, str, str]]) -> list[Finding]:
+    """Why remarks cannot be taken: by sheet, row and remark column."""
+    found: list[Finding] = []
+    for sheet_id, row, column in places:
+        sheet = grid.sheets.get(sheet_id)
+        if sheet is None or row not in {line.id for line in sheet.rows}:
+            found.append(Finding(sheet_id, row, "unknown-remark", "is not a row of a sheet of this filing"))
+        elif column not in sheet.sheet.remark_columns:
+            right = ", ".join(sheet.sheet.remark_columns) or "none"
+            message = f"{column} is not a remark column of this sheet; there are {right}"
+            found.append(Finding(sheet_id, row, "unknown-remark", message))
+    return found
+
+
+def with_hidden_fields(
+    system: PlanningSystem, rows: Sequence[DetailRow], before: Sequence[DetailRow]
+) -> list[DetailRow]:
+    """Rows as people saved them, with what they cannot see kept as it was."""
+    hidden = {each.id for each in system.detail_fields if not each.visible}
+    known = {row.row_id: row for row in before}
+    kept: list[DetailRow] = []
+    for row in rows:
+        earlier = known[row.row_id].fields if row.row_id in known else {}
+        own = {name: value for name, value in earlier.items() if name in hidden}
+        kept.append(replace(row, fields={**own, **row.fields}) if own else row)
+    return kept
+
+
 def _amount_finding(sheet_id: str, place: str, amount: int | None) -> Finding | None:
     if amount is not None and amount < 0:
         return Finding(sheet_id, place, "negative-amount", "must not be below 0; the item says the direction")

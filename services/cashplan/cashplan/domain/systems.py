@@ -434,20 +434,34 @@ class PlanningSystem:
         }
 
     @cached_property
-    def found_dimensions(self) -> dict[tuple[str, str, str], tuple[str, ...]]:
-        """Plan dimensions as they were found, by filing type, entity and item."""
+    def found_dimensions(self) -> dict[tuple[str, tuple[str, ...], str], tuple[str, ...]]:
+        """Plan dimensions as they were found, by filing type, the named entities above, and item."""
         return {}
+
+    @cached_property
+    def layout_entities(self) -> frozenset[str]:
+        """The entities that templates and extensions name; all others plan like the nearest of them above."""
+        named = {entity for template in self.templates for entity in template.entities}
+        return frozenset(named | {each.entity for each in self.extensions})
+
+    @cached_property
+    def policy_entities(self) -> frozenset[str]:
+        """The entities that policies name; all others are controlled like the nearest of them above."""
+        return frozenset(policy.entity for policy in self.policies if policy.entity is not None)
+
+    def named_above(self, entity: str, named: frozenset[str]) -> tuple[str, ...]:
+        """Those of these entities that lie at or above one, the nearest first."""
+        return tuple([each for each in self.entity_tree.path(entity) if each in named]) if named else ()
 
     def plan_dimensions(self, filing_type: str, entity: str, item: str) -> tuple[str, ...]:
         """The further dimensions by which an entity plans an item: those of its rows in the fixed sheets, sorted."""
-        key = filing_type, entity, item
+        key = filing_type, self.named_above(entity, self.layout_entities), item
         if key not in self.found_dimensions:
             template = self.template_for(filing_type, entity)
-            self.found_dimensions[key] = self._dimensions(template, entity, item) if template else ()
+            self.found_dimensions[key] = self._dimensions(template, key[1], item) if template else ()
         return self.found_dimensions[key]
 
-    def _dimensions(self, template: Template, entity: str, item: str) -> tuple[str, ...]:
-        path = self.entity_tree.path(entity)
+    def _dimensions(self, template: Template, path: Sequence[str], item: str) -> tuple[str, ...]:
         added = {
             (each.sheet, each.row): each.rows
             for each in self.extensions
@@ -480,8 +494,8 @@ class PlanningSystem:
         return self.found_fields[key]
 
     @cached_property
-    def found_policies(self) -> dict[tuple[str, str, str, str], ControlPolicy | None]:
-        """Policies as they were found, by filing type, entity, item and document type."""
+    def found_policies(self) -> dict[tuple[str, tuple[str, ...], str, str], ControlPolicy | None]:
+        """Policies as they were found, by filing type, the named entities above, item and document type."""
         return {}
 
     @cached_property
@@ -539,6 +553,7 @@ def flaws(system: PlanningSystem) -> list[Flaw]:
         *_item_flaws(system),
         *_reference_flaws(system),
         *_template_flaws(system),
+        *_field_flaws(system),
         *_policy_flaws(system),
     ]
 
@@ -661,6 +676,17 @@ def _member_flaws(system: PlanningSystem, members: Mapping[str, str], where: str
             found.append((where, f"{dimension} is not a dimension of the system"))
         elif member != "*" and member not in system.members[dimension]:
             found.append((where, f"{member} is not a member of {dimension}"))
+    return found
+
+
+def _field_flaws(system: PlanningSystem) -> list[Flaw]:
+    found: list[Flaw] = []
+    for index, each in enumerate(system.detail_fields):
+        where = f"detail_fields[{index}]"
+        if each.required and not each.visible:
+            found.append((f"{where}.visible", f"{each.id} is required, so people must see it"))
+        if each.type == "choice" and not each.choices:
+            found.append((f"{where}.choices", f"are missing for {each.id}"))
     return found
 
 

@@ -185,21 +185,24 @@ class ControlDesk:
         if slots:
             years = [first_day.year for first_day in slots.values()]
             types = {state.key.document_type for state in states}
-            groups = {group for slot in slots for group in self._groups(slot, types)}
+            groups: set[tuple[str, str, str, str]] = set()
+            for slot in slots:
+                groups.update(self._groups(slot, types))
             first, last = date(min(years) - 1, 12, 1), date(max(years) + 1, 1, 31)
             self.book = await control_rows.book(self.work.connection, groups, first, last)
 
     def _groups(self, slot: Slot, document_types: set[str]) -> Iterable[tuple[str, str, str, str]]:
         """A slot's own item, and the items that a policy for any document of the batch adds up with it."""
         system = self._system(slot.system)
-        items = {slot.item}
+        place = slot.system, slot.filing_type, slot.entity
         if slot.item not in system.item_by_id or slot.filing_type not in system.filing_type_by_id:
-            return [(slot.system, slot.filing_type, slot.entity, slot.item)]
+            return [(*place, slot.item)]
+        items = {slot.item}
         for document_type in document_types:
             policy = policy_for(system, slot.filing_type, slot.entity, slot.item, document_type)
             if policy is not None and policy.item_total and policy.item:
                 items.update(system.item_tree.subtree(policy.item))
-        return [(slot.system, slot.filing_type, slot.entity, item) for item in items]
+        return [(*place, item) for item in items]
 
     def _system(self, system_id: str) -> PlanningSystem:
         return self.system_by_id[system_id]
