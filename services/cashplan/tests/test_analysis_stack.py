@@ -188,3 +188,30 @@ async def test_every_analysis_is_also_a_workbook_with_a_chart_and_a_picture(
     svg = await group.ask("max", "GET", f"{path}&format=svg")
     assert b"<svg" in svg
     assert b"<script" not in svg
+
+
+async def test_items_are_fetched_from_balances_and_from_the_pool(group: Any, post: Any) -> None:
+    """Cash at the beginning, and what is open to be paid in each week, read-only."""
+    rules = [{"id": "cash", "source": "balances"}, {"id": "open", "source": "pool", "direction": "out"}]
+    items = [
+        {"id": "opening", "name": "Cash at the beginning", "source": "fetched", "fetch_rule": "cash"},
+        {"id": "due", "name": "Open payments", "source": "fetched", "fetch_rule": "open"},
+    ]
+    await group.set_up(filing_types=alone, fetch_rules=lambda _: rules, items=lambda known: [*known, *items])
+    templates = await group.ask("ada", "GET", group.path("templates"))
+    templates[0]["sheets"][0]["rows"] += [
+        {"id": each["id"], "members": {"item": each["id"]}} for each in items
+    ]
+    await group.ask("ada", "PUT", group.path("templates"), templates)
+    await store_account(group)
+    await group.harness.play(balance("100.00", datetime(2026, 10, 20, 6, tzinfo=UTC)))
+    await group.harness.play(post("payment-request", "R1", "40.00", DAY))
+    filing = (await group.open_round())["filings"]["A"]
+    await group.ask("paul-a", "POST", f"/filings/{filing}/refresh")
+    cells = (await group.ask("paul-a", "GET", f"/filings/{filing}/grid"))["sheets"][0]["cells"]
+    fetched = {
+        (cell["item"], cell["period"]): cell["amount"]
+        for cell in cells
+        if cell["source"] == "fetched" and cell["amount"] not in (None, "0.00")
+    }
+    assert fetched == {("opening", "2026-11-W44"): "100.00", ("due", WEEK): "40.00"}

@@ -252,6 +252,8 @@ async def test_the_pool_fills_sheets_and_keeps_its_sources(group: Any, post: Any
     assert (shown["sales"], shown["purchases"]) == ("40.00", "30.00")
     (row,) = next(sheet for sheet in grid["sheets"] if sheet["id"] == "contracts")["details"]
     assert (row["amount"], row["fields"]) == ("30.00", {"contract-number": "C1"})
+    saved = {"version": 1, "details": {"contracts": [row]}}
+    await group.ask("paul-a", "PATCH", f"/filings/{filing}/grid", saved)
     await group.ask("paul-a", "POST", f"/filings/{filing}/submit")
     await group.ask("max", "POST", f"/filings/{filing}/approve")
     sources = await group.harness.rows("select document_id, item from pool_source order by 1")
