@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ops.demo.credit import CreditChapter
 from ops.demo.day import Day
+from ops.demo.funds import FundsChapter
 from ops.demo.planning import Chapter
 from ops.demo.playing import Playing, playing
 from ops.demo.sharing import SharingAct
@@ -58,8 +59,9 @@ class Performance:
                 await self.evening(day, caught_up)
                 shared = await SharingAct(day, self.teller).play()
                 await day.rest()
+            pooled = await FundsChapter(day, self.teller).play()
             planned = await Chapter(day, self.teller).play()
-            await self.verdict(day, shared, planned)
+            await self.verdict(day, shared, pooled, planned)
             chain = await CreditChapter(day, self.teller).play()
             self._show_findings([chain])
             self.as_expected = self.as_expected and chain.as_expected

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import credit, notices, planning, sharing, stages, whole, yardsticks
+from tests.bench import credit, funds, notices, planning, sharing, stages, whole, yardsticks
 from tests.bench.rows import PAIRS, Result, Row
 from tests.bench.site import ROOT, Site, open_site
 
-MEASURED: Final = (yardsticks, stages, planning, whole, notices, sharing, credit)
+MEASURED: Final = (yardsticks, stages, planning, whole, notices, sharing, credit, funds)
 ROWS: Final[dict[str, Row]] = {row.name: row for part in MEASURED for row in part.ROWS}
 SETTINGS: Final = ("fsync", "synchronous_commit", "full_page_writes")
 RESULTS: Final = ROOT / ".local" / "bench.json"

@@ -3,8 +3,9 @@
 from chassis.http.application import OPEN_PATHS, build_app, unprotected_routes
 from chassis.http.auth import Authenticator, KeySet, Principal
 from chassis.http.conversation import retried
-from chassis.http.downloads import DOWNLOAD, download
+from chassis.http.downloads import DOWNLOAD, download, stream
 from chassis.http.exchange import Context, CurrentAccess, CurrentPrincipal, Now, Reader, Work
+from chassis.http.listings import asked_of, listed
 from chassis.http.paging import CursorPage, Page, PageRequest
 from chassis.http.policy import LOADED, Access, Forbidden, NotFound, Policy, Visible, authorize
 from chassis.http.ports import HttpContext, Readiness
@@ -37,9 +38,12 @@ __all__ = [
     "Router",
     "Visible",
     "Work",
+    "asked_of",
     "authorize",
     "build_app",
     "download",
+    "listed",
     "retried",
+    "stream",
     "unprotected_routes",
 ]

@@ -47,6 +47,10 @@ class PageRequest:
         """How many rows to read: one more than the page holds, to know whether another page follows."""
         return self.limit + 1
 
+    def narrow(self, order: str) -> None:
+        """Ties cursors to an order of the list: a place in one means nothing in another."""
+        self._scope = f"{self._scope} {order}"
+
     def after(self, *types: type[Any]) -> tuple[Any, ...] | None:
         """The key of the last row of the page before, its parts of these types; None for the first page.
 

@@ -17,13 +17,16 @@ class Column(Generic[Row]):
     """One column: its heading, its type, and where a row has its value; None leaves the cell empty.
 
     `whole` takes an int; `decimal` a decimal string or a Decimal, exact to the last digit; `moment` a datetime
-    with offset; `flag` a bool.
+    with offset; `flag` a bool. A `summed` column has its sum in the last row; where a column says `sums_apart`,
+    such as the currency, there is one such row for each of its values.
     """
 
     heading: str
     value: Callable[[Row], Any]
     kind: ColumnKind = "text"
     width: int = 20
+    summed: bool = False
+    sums_apart: bool = False
 
 
 def guarded(text: str) -> str:

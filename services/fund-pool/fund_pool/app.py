@@ -21,7 +21,7 @@ from contracts import (
     RelationshipEndRequested,
 )
 from fund_pool import api, billing, ends, gateways, handlers, invariants, jobs, members
-from fund_pool.publishing import HOLD_EXPIRY, REMINDER
+from fund_pool.publishing import COMMON_LINE, HOLD_EXPIRY, REMINDER
 from fund_pool.settings import Settings
 
 service = Service(
@@ -43,7 +43,11 @@ service = Service(
         Subscription(handlers.decide_orders, CreditChecked),
     ),
     routers=api.ROUTERS,
-    timers={REMINDER: handlers.remind, HOLD_EXPIRY: handlers.expire_holds},
+    timers={
+        REMINDER: handlers.remind,
+        HOLD_EXPIRY: handlers.expire_holds,
+        COMMON_LINE: members.look_at_borrowers,
+    },
     jobs=(jobs.keep_months_ahead,),
     checks=invariants.CHECKS,
     facts=invariants.FACTS,

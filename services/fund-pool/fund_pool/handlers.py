@@ -25,6 +25,7 @@ from fund_pool.publishing import (
     reminded,
     schedule_expiry,
     schedule_reminder,
+    wake_borrowers,
 )
 from fund_pool.repository import allocations as allocation_rows
 from fund_pool.repository import ledger as ledger_rows
@@ -199,6 +200,8 @@ def _expired(
     for account, quotas in before.items():
         notices = pools[account].reconsidered(quotas, batch.now, f"{timer.key}/{order.sequel}")
         publish_notices(batch, notices, pools[account], timer)
+        for currency in pools[account].lends:
+            wake_borrowers(batch, pools[account], currency, f"expired {order.order_id} {order.sequel}", timer)
     schedule_expiry(batch, order, timer)
     batch.count("order", "hold-expired")
     return DecisionRow(

@@ -1,4 +1,4 @@
-"""What credit asks and tells about the limits of members."""
+"""What credit asks and tells about the limits of members; and what a common line is to those who draw on it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -6,15 +6,17 @@ from typing import Final
 from contracts.money import Money, SignedMoney
 from contracts.order import Reason
 
-from chassis import Batch, Record
+from chassis import Batch, Record, TimerBatch
 from contracts import (
     CreditLimitAnswered,
     CreditLimitChanged,
     CreditLimitProposed,
 )
+from fund_pool.domain.ledger import derived_id
 from fund_pool.domain.limits import MemberLimit, in_use, judge, set_line
 from fund_pool.domain.pool import Pool
-from fund_pool.publishing import publish
+from fund_pool.publishing import lent, publish, publish_notices
+from fund_pool.repository import common_lines as common_line_rows
 from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import limits as limit_rows
 from fund_pool.repository import pools as pool_rows
@@ -41,6 +43,26 @@ async def follow_limits(batch: Batch[CreditLimitChanged]) -> None:
     for record in batch:
         _take(batch, record, limits, pools, record.event.limit.currency, CHANGED)
     await _save(batch, pools, limits)
+
+
+async def look_at_borrowers(batch: TimerBatch) -> None:
+    """Looks at the quotas of the members of common lines that have changed: another one's use is theirs too."""
+    lines = {lent(timer.key): timer for timer in batch}
+    found = await common_line_rows.borrowers(batch.connection, list(lines))
+    members = {member for _, _, member in found}
+    pools = await pool_rows.locked_pools(
+        batch.connection, members | {owner for owner, _, _ in found}, now=batch.now
+    )
+    for owner, currency, member in found:
+        pool = pools[member]
+        watch = pool.watches.get(currency)
+        if watch is not None and currency in pool.commons:
+            terms = pool.terms(currency)
+            another = terms.quota + 1
+            cause = derived_id("episode", member, currency, lines[owner, currency].id)
+            notices = watch.after_quota(another, terms, batch.now, cause)
+            publish_notices(batch, notices, pool, lines[owner, currency])
+    await ledger_rows.save(batch.connection, list(pools.values()), batch.now)
 
 
 async def _loaded(batch: LimitBatch, accounts: Iterable[str]) -> tuple[dict[str, Pool], Limits]:

@@ -18,6 +18,7 @@ from fund_pool.domain.quota import Notice, QuotaTerms, Spell, Watch
 
 REMINDER: Final = "quota-reminder"
 HOLD_EXPIRY: Final = "hold-expiry"
+COMMON_LINE: Final = "common-line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ def publish(
         told = _balance_changed(posted.entry, pool.fund_accounts[account_type, currency])
         work.emit(told if bill is None else _with_bill(told, bill), cause)
     publish_notices(work, posted.notices, pool, cause)
+    if pool.lends:
+        for currency in pool.lends & {posting.currency for posting in posted.entry.postings}:
+            wake_borrowers(work, pool, currency, f"entry {posted.entry.number}", cause)
 
 
 def publish_effects(
@@ -56,6 +60,30 @@ def publish_effects(
         publish(work, posted, pools[posted.entry.account], cause)
     for account, notices in effects.notices.items():
         publish_notices(work, notices, pools[account], cause)
+        if pools[account].lends and pools[account].hold_events:
+            _wake_by_hold(work, pools[account], cause)
+
+
+def _wake_by_hold(work: UnitOfWork, pool: Pool, cause: CausedBy | None) -> None:
+    last = pool.hold_events[-1]
+    for currency in pool.lends:
+        wake_borrowers(work, pool, currency, f"hold {last.hold_id} {last.number}", cause)
+
+
+def wake_borrowers(
+    work: UnitOfWork, pool: Pool, currency: str, change: str, cause: CausedBy | None = None
+) -> None:
+    """Lets the members who draw on a common line be looked at, each under its own lock, right after this.
+
+    The timer names the change, so that no two transactions wait for one row of it.
+    """
+    work.set_timer(COMMON_LINE, f"{pool.account} {currency} {change}", work.now, cause)
+
+
+def lent(key: str) -> tuple[str, str]:
+    """The (owner, currency) of a common line's key."""
+    owner, currency, _ = key.split(" ", 2)
+    return owner, currency
 
 
 def schedule_expiry(work: UnitOfWork, order: OrderState, cause: CausedBy | None = None) -> None:

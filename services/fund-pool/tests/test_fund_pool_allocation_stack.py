@@ -195,7 +195,7 @@ async def test_credits_records_join_the_list_once_and_its_own_are_ignored(
     await house.consume(raw)
     found = (await maker.get("/allocation-records")).json()["items"]
     assert sorted(row["method"] for row in found) == ["credit-limit", "funds"]
-    export = await maker.get("/allocation-records/export?method=funds")
+    export = await maker.get("/allocation-records/export?method=funds&format=csv")
     assert export.text.splitlines()[1].split(",")[3:7] == ["M-1", "A-1", "10.00", "CNY"]
 
 
@@ -221,6 +221,6 @@ async def test_the_overview_shows_a_management_account_its_members_and_a_member_
     ]
     assert (await only_self.get("/accounts/M-1/assets")).status_code == 404
     export = await boss.get("/accounts/M-1/assets/export?format=csv&sort=-quota")
-    assert [line.split(",")[0] for line in export.text.splitlines()][1:] == ["M-1", "A-1"]
+    assert [line.split(",")[0] for line in export.text.splitlines()][1:] == ["M-1", "A-1", "total"]
     excel = await boss.get("/accounts/M-1/assets/export")
     assert excel.content[:2] == b"PK"

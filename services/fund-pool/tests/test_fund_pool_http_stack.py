@@ -63,7 +63,7 @@ async def test_every_route_declares_its_policy(harness: Harness) -> None:
         ("/accounts/A-1/quota-alerts", {"account-user"}),
         ("/accounts/A-1/quota-episodes", {"account-user"}),
         ("/accounts/A-1/statement?account_type=cash&currency=CNY", {"account-user"}),
-        ("/accounts/A-1/statement.csv?account_type=cash&currency=CNY", {"account-user"}),
+        ("/accounts/A-1/statement/export?account_type=cash&currency=CNY", {"account-user"}),
         ("/accounts/A-1", {"account-user"}),
         ("/orders/shop-east/SO-1", {"account-user"}),
     ],
@@ -171,10 +171,20 @@ async def test_a_statement_opens_moves_and_closes(harness: Harness, make: Any) -
         ]
         assert pages[0]["movements"][0]["document"] == "shop-east/SO-1/1"
 
-        answer = await client.get("/accounts/A-1/statement.csv", params=span)
-        rows = list(csv.reader(io.StringIO(answer.text)))
+        answer = await client.get("/accounts/A-1/statement/export", params={**span, "format": "csv"})
+        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-        assert [row[6] for row in rows] == ["balance", "100.00", "90.00", "80.00", "70.00", "60.00", "60.00"]
+        assert [row[6] for row in rows] == [
+            "balance",
+            "100.00",
+            "90.00",
+            "80.00",
+            "70.00",
+            "60.00",
+            "60.00",
+            "",
+        ]
+        assert rows[-1][0::5] == ["total", "-40.00"]
         wrong = await client.get(
             "/accounts/A-1/statement", params={**span, "since": span["until"], "until": span["since"]}
         )

@@ -1,6 +1,7 @@
 """Usage rules, vouchers, holds and final payments, periods and common lines on a real PostgreSQL."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ from chassis.testing import Harness, only
 from contracts.money import Money
 from contracts.order import DeliveredLine, DeliveryNotice, ReturnDocument, ReturnedLine
 
-from contracts import CreditChecked, EntryPosted, OrderDecided
+from contracts import CreditChecked, EntryPosted, OrderDecided, QuotaLow
 
 pytestmark = pytest.mark.stack
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -230,6 +231,30 @@ async def test_members_share_one_common_line(
     quota = (await maker.get("/accounts/A-1/quota")).json()["quotas"][0]
     assert (quota["quota"]["amount"], quota["terms"]["credit_limit"]["amount"]) == ("20.00", "50.00")
     await house.play(make.cancel("A-1"))
+    assert await broken() == []
+
+
+async def test_what_one_member_draws_of_a_common_line_lowers_the_quota_of_the_others(
+    house: Harness, maker: httpx.AsyncClient, make: Any, broken: Any
+) -> None:
+    """A line of 50.00: A-1 draws 30.00 beside its own 100.00, so A-2 has 20.00 of it left and falls below 40.00."""
+    await maker.post("/accounts/M-1/fund-accounts", json={"account_type": "overdraft", "currency": "CNY"})
+    line = {"document_type": "line-increase", "document_id": "L-1", "account": "M-1", "amount": cny("50.00")}
+    await maker.post("/documents", json={**line, "submit": True})
+    other = {"Authorization": f"Bearer {house.token({'finance-approver'}, subject='other')}"}
+    await maker.post("/documents/line-increase/L-1/approve", headers=other)
+    for member in ("A-1", "A-2"):
+        await maker.put(f"/accounts/{member}/common-lines/CNY", json={"management_account": "M-1"})
+    before = (await maker.get("/accounts/A-2/quota")).json()["quotas"][0]["quota"]["amount"]
+    threshold = {"threshold": cny(f"{Decimal(before) - 10}")}
+    assert (await maker.put("/accounts/A-2/quota-alerts/CNY", json=threshold)).status_code == 200
+    await house.fire_timers(NOW)
+    await house.play(make.check(make.order("A-1", "130.00")))
+    (told,) = only(await house.fire_timers(NOW), QuotaLow)
+    assert (told.account, told.kind, told.quota.amount) == ("A-2", "opened", f"{Decimal(before) - 30}")
+    await house.play(make.cancel("A-1"))
+    (told,) = only(await house.fire_timers(NOW), QuotaLow)
+    assert (told.account, told.kind) == ("A-2", "resolved")
     assert await broken() == []
 
 

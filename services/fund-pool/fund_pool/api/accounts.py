@@ -1,34 +1,49 @@
 """Accounts: their fund accounts, balances now and as of a moment, and statements."""
 
-import csv
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from secrets import token_bytes
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
-from chassis.http import DOWNLOAD, Now, Page, Policy, Problem, Reader, Work, download
+from chassis.http import (
+    DOWNLOAD,
+    Context,
+    CurrentPrincipal,
+    Now,
+    Page,
+    Policy,
+    Problem,
+    Reader,
+    Work,
+    asked_of,
+    stream,
+)
+from chassis.listing import Asked
 from chassis.sheets import Column, SheetFormat
-from contracts.money import Money, SignedMoney, decimal_string
+from contracts.money import Amount, Money, SignedMoney, decimal_string
 from contracts.text import Code, CurrencyCode, Id
 from fastapi import Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from fund_pool.api.common import FINANCE, MAKERS, Body, locked_pool_or_404, pool_or_404, router, zoned
+from fund_pool.domain.ids import RANDOM_BYTES, uuid7
 from fund_pool.domain.ledger import Document
 from fund_pool.domain.limits import in_use, set_line
+from fund_pool.domain.opening import OpeningRow, fates
 from fund_pool.domain.pool import FundAccount, Pool
 from fund_pool.publishing import publish
 from fund_pool.repository import fund_accounts as fund_account_rows
 from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import limits as limit_rows
+from fund_pool.repository import opening as opening_rows
 from fund_pool.repository import reference as reference_rows
 from fund_pool.repository import statements as statement_rows
-from fund_pool.repository.statements import FundAccountBalance, Movement, Period
+from fund_pool.repository.lists import MOVEMENTS
+from fund_pool.repository.statements import FundAccountBalance, Period
 
-CSV_MOVEMENTS_MAX: Final = 10_000
-SHEET_MOVEMENTS_MAX: Final = 100_000
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 
 accounts = router("accounts")
@@ -76,6 +91,9 @@ class FundAccountView(BaseModel):
     used: Money | None = None
     valid_from: date | None = None
     valid_until: date | None = None
+    opening_balance_import: UUID | None = Field(
+        default=None, description="The draft of its initial balance, to be approved by another person."
+    )
 
 
 class Balances(BaseModel):
@@ -87,12 +105,23 @@ class Balances(BaseModel):
 
 
 class Opening(Body):
-    """A fund account to open at zero; its first and last day in the settlement organisation's time zone."""
+    """A fund account to open; its first and last day in the settlement organisation's time zone.
+
+    An initial balance, or for an overdraft what is granted and used, is drafted as an opening balance: once, and
+    posted when another person approves it.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"account_type": "overdraft", "currency": "CNY", "valid_until": "2026-12-31"}]
+            "examples": [
+                {
+                    "account_type": "overdraft",
+                    "currency": "CNY",
+                    "valid_until": "2026-12-31",
+                    "granted": {"amount": "5000.00", "currency": "CNY"},
+                }
+            ]
         },
     )
 
@@ -100,6 +129,20 @@ class Opening(Body):
     currency: CurrencyCode
     valid_from: date | None = None
     valid_until: date | None = None
+    initial_balance: Amount | None = None
+    granted: Amount | None = None
+    used: Amount | None = None
+
+    def opening_row(self, account: str) -> OpeningRow | None:
+        """The opening balance that is asked for; None where the fund account starts at zero."""
+        amounts = [self.initial_balance, self.granted, self.used]
+        for name, amount in zip(("initial_balance", "granted", "used"), amounts, strict=True):
+            if amount is not None and amount.currency != self.currency:
+                raise Problem.invalid([{"field": f"{name}.currency", "message": f"must be {self.currency}"}])
+        if all(amount is None for amount in amounts):
+            return None
+        balance, granted, used = (None if one is None else one.minor for one in amounts)
+        return OpeningRow(1, account, self.account_type, self.currency, balance, granted, used)
 
 
 class Validity(Body):
@@ -195,6 +238,7 @@ def asked_period(
 
 
 AskedPeriod = Annotated[Period, Depends(asked_period)]
+AskedMovements = Annotated[Asked[Any], Depends(asked_of(MOVEMENTS, "/accounts/{account}/statement"))]
 
 
 @accounts.get("/accounts/{account}", policy=Policy("account:read", FINANCE, "account"))
@@ -243,8 +287,10 @@ async def read_balances(
 @accounts.post(
     "/accounts/{account}/fund-accounts", policy=Policy("fund-account:open", MAKERS), status_code=201
 )
-async def open_fund_account(account: Id, body: Opening, work: Work) -> FundAccountView:
-    """Opens a fund account at zero; money enters it by a document."""
+async def open_fund_account(
+    account: Id, body: Opening, work: Work, principal: CurrentPrincipal
+) -> FundAccountView:
+    """Opens a fund account at zero; an initial balance waits for another person's approval."""
     pool = await locked_pool_or_404(work.connection, account)
     kind = pool.types.get(body.account_type)
     if kind is None:
@@ -258,7 +304,22 @@ async def open_fund_account(account: Id, body: Opening, work: Work) -> FundAccou
         )
     opened = pool.open(kind, body.currency, body.valid_from, body.valid_until)
     await ledger_rows.save(work.connection, [pool], work.now)
-    return _fund_account_view(opened)
+    view = _fund_account_view(opened)
+    row = body.opening_row(account)
+    if row is not None:
+        view.opening_balance_import = await _draft_opening(work, row, pool, principal.subject)
+    return view
+
+
+async def _draft_opening(work: Work, row: OpeningRow, pool: Pool, made_by: str) -> UUID:
+    done = await opening_rows.opened_before(work.connection, [pool.account])
+    (fate,) = fates([row], {pool.account: pool}, done, work.now)
+    if fate.fault is not None:
+        field = "initial_balance" if fate.fault.field == "amount" else fate.fault.field
+        raise Problem.invalid([{"field": field, "message": fate.fault.text}], type=fate.fault.code)
+    import_id = uuid7(work.now, token_bytes(RANDOM_BYTES))
+    await opening_rows.add_draft(work.connection, import_id, [row], made_by, work.now)
+    return import_id
 
 
 @accounts.put(
@@ -278,12 +339,13 @@ async def set_validity(
 
 
 @accounts.get("/accounts/{account}/statement", policy=Policy("statement:read", FINANCE, "account"))
-async def read_statement(reader: Reader, period: AskedPeriod, page: Page) -> Statement:
+async def read_statement(reader: Reader, period: AskedPeriod, asked: AskedMovements, page: Page) -> Statement:
     """The movements of one fund account in a span of posting times, with the balances around them."""
     _purse_or_404(await pool_or_404(reader, period.account), period.account_type, period.currency)
-    after = page.after(datetime, int)
-    found = await statement_rows.movements(reader, period, after, page.rows)
-    rows, following = page.page(found, lambda row: (row.posted_at, row.entry_number))
+    asked = asked.with_given(**period.parameters)
+    page.narrow(asked.order)
+    found = await asked.rows(reader, page.after(*asked.place_types), page.rows)
+    rows, following = page.page(found, asked.place_of)
     return Statement(
         account=period.account,
         account_type=period.account_type,
@@ -291,28 +353,33 @@ async def read_statement(reader: Reader, period: AskedPeriod, page: Page) -> Sta
         since=period.since,
         until=period.until,
         opening=await _balance_at(reader, period, period.since),
-        movements=[_movement_view(row, period.currency) for row in rows],
+        movements=[_movement_view(row) for row in rows],
         closing=await _balance_at(reader, period, period.until),
         next=following,
     )
 
 
 @accounts.get(
-    "/accounts/{account}/statement.csv",
+    "/accounts/{account}/statement/export",
     policy=Policy("statement:export", FINANCE, "account"),
     response_class=Response,
-    responses={200: {"content": {"text/csv": {}}, "description": "The statement as CSV."}},
+    responses=DOWNLOAD,
 )
-async def export_statement(reader: Reader, period: AskedPeriod) -> Response:
-    """The same statement as one CSV file of at most 10,000 movements."""
-    _purse_or_404(await pool_or_404(reader, period.account), period.account_type, period.currency)
-    found = await statement_rows.movements(reader, period, None, CSV_MOVEMENTS_MAX + 1)
-    if len(found) > CSV_MOVEMENTS_MAX:
-        message = f"there are more than {CSV_MOVEMENTS_MAX} movements; take a shorter span"
-        raise Problem.invalid([{"field": "since", "message": message}], type="span-too-long")
+async def export_statement(
+    reader: Reader,
+    context: Context,
+    period: AskedPeriod,
+    asked: AskedMovements,
+    file_format: Annotated[SheetFormat, Query(alias="format")] = "xlsx",
+) -> Response:
+    """The statement as a file, however long it is, with the balances around its movements in rows of their own."""
+    pool = await pool_or_404(reader, period.account)
+    _purse_or_404(pool, period.account_type, period.currency)
     opening = await statement_rows.balance_before(reader, period, period.since)
     closing = await statement_rows.balance_before(reader, period, period.until)
-    return Response(_csv(period, opening, found, closing), media_type="text/csv; charset=utf-8")
+    batches = asked.with_given(**period.parameters).batches(context.database.reader)
+    lines = _lines(period, opening, closing, batches)
+    return await stream(file_format, "statement", COLUMNS, lines, pool.time_zone)
 
 
 @accounts.put(
@@ -338,67 +405,49 @@ async def set_line_source(
     return _fund_account_view(purse)
 
 
-@accounts.get(
-    "/accounts/{account}/statement/export",
-    policy=Policy("statement:export", FINANCE, "account"),
-    response_class=Response,
-    responses=DOWNLOAD,
-)
-async def export_sheet(
-    reader: Reader, period: AskedPeriod, file_format: Annotated[SheetFormat, Query(alias="format")] = "xlsx"
-) -> Response:
-    """The statement as a file with typed columns, of at most 100,000 movements, its balances in rows of their own."""
-    pool = await pool_or_404(reader, period.account)
-    _purse_or_404(pool, period.account_type, period.currency)
-    found = await statement_rows.movements(reader, period, None, SHEET_MOVEMENTS_MAX + 1)
-    if len(found) > SHEET_MOVEMENTS_MAX:
-        message = f"there are more than {SHEET_MOVEMENTS_MAX} movements; take a shorter span"
-        raise Problem.invalid([{"field": "since", "message": message}], type="span-too-long")
-    opening = await statement_rows.balance_before(reader, period, period.since)
-    closing = await statement_rows.balance_before(reader, period, period.until)
-    rows = [
-        Line(period.since, "opening balance", None, None, opening, period.currency),
-        *(_line(movement, period.currency) for movement in found),
-        Line(period.until, "closing balance", None, None, closing, period.currency),
-    ]
-    return await download(file_format, "statement", COLUMNS, rows, pool.time_zone)
-
-
 @dataclass(frozen=True, slots=True)
 class Line:
     """One row of an exported statement; amounts in minor units."""
 
-    at: datetime
-    what: str
-    movement: Movement | None
-    amount: int | None
+    posted_at: datetime
+    document_type: str
     balance: int
     currency: str
+    entry_number: int | None = None
+    effective_date: date | None = None
+    document_source: str = ""
+    document_id: str = ""
+    document_number: int = 0
+    amount: int | None = None
 
 
-def _line(movement: Movement, currency: str) -> Line:
-    return Line(
-        movement.posted_at, movement.document_type, movement, movement.amount, movement.balance, currency
-    )
+async def _lines(
+    period: Period, opening: int, closing: int, batches: AsyncIterator[Sequence[Any]]
+) -> AsyncIterator[Sequence[Any]]:
+    """The movements between their balances; a movement is a row of the list, with the same names."""
+    yield [Line(period.since, "opening balance", opening, period.currency)]
+    async for batch in batches:
+        yield batch
+    yield [Line(period.until, "closing balance", closing, period.currency)]
 
 
-def _of_movement(read: Callable[[Movement], Any]) -> Callable[[Line], Any]:
-    return lambda line: None if line.movement is None else read(line.movement)
+def _reference(line: Any) -> str | None:
+    return None if line.entry_number is None else _document(line).reference
 
 
-COLUMNS: Final[Sequence[Column[Line]]] = [
-    Column("entry", _of_movement(lambda row: row.entry_number), "whole"),
-    Column("posted at", lambda line: line.at, "moment"),
-    Column("effective date", _of_movement(lambda row: row.effective_date), "date"),
-    Column("document type", lambda line: line.what),
-    Column("document", _of_movement(lambda row: _document(row).reference), width=40),
-    Column(
-        "amount",
-        lambda line: None if line.amount is None else decimal_string(line.amount, line.currency),
-        "decimal",
-    ),
+def _amount(line: Any) -> str | None:
+    return None if line.amount is None else decimal_string(line.amount, line.currency)
+
+
+COLUMNS: Final[Sequence[Column[Any]]] = [
+    Column("entry", lambda line: line.entry_number, "whole"),
+    Column("posted at", lambda line: line.posted_at, "moment"),
+    Column("effective date", lambda line: line.effective_date, "date"),
+    Column("document type", lambda line: line.document_type),
+    Column("document", _reference, width=40),
+    Column("amount", _amount, "decimal", summed=True),
     Column("balance", lambda line: decimal_string(line.balance, line.currency), "decimal"),
-    Column("currency", lambda line: line.currency),
+    Column("currency", lambda line: line.currency, sums_apart=True),
 ]
 
 
@@ -441,74 +490,17 @@ def _balance_view(row: FundAccountBalance, pool: Pool, *, now_held: bool) -> Fun
     )
 
 
-def _movement_view(row: Movement, currency: str) -> MovementView:
+def _movement_view(row: Any) -> MovementView:
     return MovementView(
         entry_number=row.entry_number,
         posted_at=row.posted_at,
         effective_date=row.effective_date,
         document_type=row.document_type,
         document=_document(row).reference,
-        amount=SignedMoney.of(row.amount, currency),
-        balance=SignedMoney.of(row.balance, currency),
+        amount=SignedMoney.of(row.amount, row.currency),
+        balance=SignedMoney.of(row.balance, row.currency),
     )
 
 
-def _document(row: Movement) -> Document:
+def _document(row: Any) -> Document:
     return Document(row.document_type, row.document_source, row.document_id, row.document_number)
-
-
-def _csv(period: Period, opening: int, movements: list[Movement], closing: int) -> str:
-    file = io.StringIO()
-    write = csv.writer(file).writerow
-    write(
-        ["entry", "posted at", "effective date", "document type", "document", "amount", "balance", "currency"]
-    )
-    write(
-        [
-            "",
-            period.since.isoformat(),
-            "",
-            "opening balance",
-            "",
-            "",
-            _amount(opening, period),
-            period.currency,
-        ]
-    )
-    for row in movements:
-        write(_csv_row(row, period))
-    write(
-        [
-            "",
-            period.until.isoformat(),
-            "",
-            "closing balance",
-            "",
-            "",
-            _amount(closing, period),
-            period.currency,
-        ]
-    )
-    return file.getvalue()
-
-
-def _csv_row(row: Movement, period: Period) -> list[Any]:
-    return [
-        row.entry_number,
-        row.posted_at.isoformat(),
-        row.effective_date.isoformat(),
-        row.document_type,
-        _text(_document(row).reference),
-        _amount(row.amount, period),
-        _amount(row.balance, period),
-        period.currency,
-    ]
-
-
-def _amount(minor: int, period: Period) -> str:
-    return decimal_string(minor, period.currency)
-
-
-def _text(value: str) -> str:
-    """Text that a spreadsheet takes for a formula is quoted."""
-    return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from chassis.http import LOADED, CurrentAccess, CursorPage, Page, Policy, Problem, Reader, Work
+from chassis.http import LOADED, CurrentAccess, Policy, Problem, Reader, Work
 from chassis.http.policy import Access
 from contracts.money import Amount, Money, SignedMoney, decimal_string
 from contracts.text import CurrencyCode, Id
@@ -175,26 +175,6 @@ async def set_alerts(body: NewAlerts, work: Work, access: CurrentAccess) -> Aler
         _apply(work, pool, currency, alert)
     await alert_rows.save(work.connection, pools.values(), currency, access.principal.subject, work.now)
     return AlertResults(results=_results(body.accounts, pools.keys()))
-
-
-@alerts.get("/accounts/{account}/quota-episodes", policy=Policy("quota-episode:read", FINANCE, "account"))
-async def read_episodes(account: Id, reader: Reader, page: Page) -> CursorPage[EpisodeView]:
-    """The episodes of an account, newest first."""
-    await pool_or_404(reader, account)
-    found = await alert_rows.episodes(reader, account, page.after(datetime, UUID), page.rows)
-    rows, following = page.page(found, lambda row: (row.opened_at, str(row.episode_id)))
-    views = [
-        EpisodeView(
-            currency=row.currency,
-            episode_id=row.episode_id,
-            opened_at=row.opened_at,
-            reminder_number=row.reminder_number,
-            ended_at=row.ended_at,
-            ending=row.ending,
-        )
-        for row in rows
-    ]
-    return CursorPage(items=views, next=following)
 
 
 async def _settable(work: Work, access: Access) -> frozenset[str] | None:

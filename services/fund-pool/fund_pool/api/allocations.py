@@ -7,40 +7,34 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from chassis.http import (
-    DOWNLOAD,
     LOADED,
     CurrentAccess,
     CurrentPrincipal,
-    CursorPage,
-    Page,
     Policy,
     Problem,
     Reader,
     Work,
-    download,
 )
-from chassis.sheets import Column, SheetFormat
-from contracts.money import Amount, Money, decimal_string
+from contracts.money import Amount, Money
 from contracts.order import Reason
-from contracts.text import Code, CurrencyCode, Id, Text
-from fastapi import Depends, Query, Response
+from contracts.text import CurrencyCode, Id, Text
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts import AllocationRecorded
-from fund_pool.api.common import APPROVERS, FINANCE, MAKERS, Body, router, zoned
+from fund_pool.api.common import APPROVERS, FINANCE, MAKERS, Body, router
 from fund_pool.domain.allocation import Desk, Operation, Row, RowResult
 from fund_pool.domain.documents import Refusal
 from fund_pool.domain.ids import RANDOM_BYTES, uuid7
 from fund_pool.domain.ledger import entry_id
-from fund_pool.domain.pool import UTC
 from fund_pool.publishing import publish
 from fund_pool.repository import allocations as allocation_rows
 from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import pools as pool_rows
 from fund_pool.repository import reference as reference_rows
-from fund_pool.repository.allocations import Record, Request, Wanted
+from fund_pool.repository.allocations import Record, Request
 
 ROWS_MAX: Final = 10_000
 EXPORT_ROWS_MAX: Final = 100_000
@@ -104,29 +98,6 @@ class AllocationView(BaseModel):
     total: list[Money] = Field(description="The sum of the rows by currency.")
     refused: int
     rows: list[RowView]
-
-
-class RecordView(BaseModel):
-    """One operation with its outcome; allocating disburses from the management account, reclaiming to it."""
-
-    record_id: UUID
-    recorded_at: datetime
-    method: str
-    operation: str
-    management_account: str
-    member_account: str
-    disbursing_account: str
-    receiving_account: str
-    amount: Money
-    result: str
-    reason_code: str | None
-    reason: str | None
-    batch_id: UUID | None
-    voucher_id: str | None
-    entry_number: int | None
-    remark: str | None
-    requested_by: str
-    requested_at: datetime
 
 
 class ApprovalBody(Body):
@@ -241,75 +212,6 @@ async def set_approval(
         work.connection, organisation, currency, body.above.minor, principal.subject, work.now
     )
     return body
-
-
-def wanted_records(
-    access: CurrentAccess,
-    management_account: Annotated[Id | None, Query()] = None,
-    member_account: Annotated[Id | None, Query()] = None,
-    method: Annotated[Code | None, Query(examples=["funds"])] = None,
-    operation: Annotated[Code | None, Query(examples=["allocate"])] = None,
-    result: Annotated[Code | None, Query(examples=["succeeded"])] = None,
-    batch_id: Annotated[UUID | None, Query()] = None,
-    since: Annotated[datetime | None, Query()] = None,
-    until: Annotated[datetime | None, Query()] = None,
-) -> Wanted:
-    """The filter of a list of records, limited to what the principal may see."""
-    return Wanted(
-        access.accounts,
-        management_account,
-        member_account,
-        method,
-        operation,
-        result,
-        batch_id,
-        since and zoned(since, "since"),
-        until and zoned(until, "until"),
-    )
-
-
-WantedRecords = Annotated[Wanted, Depends(wanted_records)]
-
-
-@allocations.get("/allocation-records", policy=Policy("allocation-record:read", FINANCE, LOADED))
-async def read_records(reader: Reader, page: Page, wanted: WantedRecords) -> CursorPage[RecordView]:
-    """Every allocation and reclaim of funds, credit limit and vouchers, newest first."""
-    found = await allocation_rows.records(reader, wanted, page.after(datetime, UUID), page.rows)
-    rows, following = page.page(found, lambda row: (row.recorded_at, str(row.record_id)))
-    return CursorPage(items=[_record_view(row) for row in rows], next=following)
-
-
-@allocations.get(
-    "/allocation-records/export",
-    policy=Policy("allocation-record:export", FINANCE, LOADED),
-    response_class=Response,
-    responses=DOWNLOAD,
-)
-async def export_records(
-    reader: Reader, wanted: WantedRecords, file_format: Annotated[SheetFormat, Query(alias="format")] = "csv"
-) -> Response:
-    """The same records as one CSV or Excel file of at most 100,000 rows."""
-    found = await allocation_rows.records(reader, wanted, None, EXPORT_ROWS_MAX + 1)
-    if len(found) > EXPORT_ROWS_MAX:
-        message = f"there are more than {EXPORT_ROWS_MAX} records; take a shorter span"
-        raise Problem.invalid([{"field": "since", "message": message}], type="span-too-long")
-    return await download(file_format, "allocations", COLUMNS, found, UTC)
-
-
-COLUMNS: Final[Sequence[Column[Record]]] = [
-    Column("recorded at", lambda row: row.recorded_at, "moment"),
-    Column("method", lambda row: row.method),
-    Column("operation", lambda row: row.operation),
-    Column("disbursing account", lambda row: _parties(row)[0]),
-    Column("receiving account", lambda row: _parties(row)[1]),
-    Column("amount", lambda row: decimal_string(row.amount, row.currency), "decimal"),
-    Column("currency", lambda row: row.currency),
-    Column("result", lambda row: row.result),
-    Column("reason", lambda row: row.reason),
-    Column("remark", lambda row: row.remark),
-    Column("requested by", lambda row: row.requested_by),
-    Column("batch", lambda row: row.batch_id and str(row.batch_id)),
-]
 
 
 async def _desk(
@@ -475,28 +377,4 @@ def _row_view(result: RowResult, status: str) -> RowView:
         most=None if refusal is None or refusal.most is None else Money.of(refusal.most, row.currency),
         total=None if result.left is None else Money.of(result.left, row.currency),
         entry_number=None if result.received is None else result.received.entry.number,
-    )
-
-
-def _record_view(row: Record) -> RecordView:
-    disbursing, receiving = _parties(row)
-    return RecordView(
-        record_id=row.record_id,
-        recorded_at=row.recorded_at,
-        method=row.method,
-        operation=row.operation,
-        management_account=row.management_account,
-        member_account=row.member_account,
-        disbursing_account=disbursing,
-        receiving_account=receiving,
-        amount=Money.of(row.amount, row.currency),
-        result=row.result,
-        reason_code=row.reason_code,
-        reason=row.reason,
-        batch_id=row.batch_id,
-        voucher_id=row.voucher_id,
-        entry_number=row.entry_number,
-        remark=row.remark,
-        requested_by=row.requested_by,
-        requested_at=row.requested_at,
     )

@@ -1,12 +1,14 @@
 """What the routes share: roles, the form of bodies, and who sees which account."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from chassis.http import Problem, Router
+from chassis.http import CurrentPrincipal, Policy, Problem, Reader, Router
 from chassis.http.auth import Principal
-from chassis.http.policy import ADMINISTRATOR
+from chassis.http.policy import ADMINISTRATOR, AUDITOR
 from contracts.money import Money
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,9 +30,40 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def router(tag: str) -> Router:
+GrantedAction = Literal["view", "make", "approve"]
+VIEWING: Final = ("read", "list", "list-export", "read-export", "export", "preview", "dry-run")
+APPROVING: Final = ("approve", "reject")
+GRANTABLE: Final[set[str]] = set()
+"""What routes are about, such as `usage-rule`: a grant may say for each which roles view, make or approve it."""
+
+
+class GrantedRouter(Router):
+    """Routes whose roles may be narrowed by grants: `usage-rule:make` by the one to make usage rules."""
+
+    def _route(self, method: str, path: str, policy: Policy, options: dict[str, Any]) -> Callable[[Any], Any]:
+        name, _, verb = policy.action.partition(":")
+        GRANTABLE.add(name)
+        asked = Depends(_grant_asked(name, _granted_action(verb)))
+        options["dependencies"] = [*options.get("dependencies", ()), asked]
+        return super()._route(method, path, policy, options)
+
+
+def _granted_action(verb: str) -> GrantedAction:
+    if verb in VIEWING:
+        return "view"
+    return "approve" if verb in APPROVING else "make"
+
+
+def _grant_asked(name: str, action: GrantedAction) -> Callable[..., Awaitable[None]]:
+    async def ask(reader: Reader, principal: CurrentPrincipal) -> None:
+        await require_grant(reader, principal, name, action)
+
+    return ask
+
+
+def router(tag: str) -> GrantedRouter:
     """A router on which a management account reaches its members as the relationship allows."""
-    return Router(tags=[tag], visible=_visible)
+    return GrantedRouter(tags=[tag], visible=_visible)
 
 
 async def _visible(connection: AsyncConnection, own: frozenset[str], account: str) -> bool:
@@ -69,9 +102,10 @@ def require_money(amount: Money, field: str = "amount") -> None:
 
 
 async def require_grant(
-    connection: AsyncConnection, principal: Principal, name: str, action: Literal["view", "make", "approve"]
+    connection: AsyncConnection, principal: Principal, name: str, action: GrantedAction
 ) -> None:
     """Raises Problem 403 where a grant gives this action to other roles; without a grant the route's roles do."""
     roles = await grant_rows.granted_roles(connection, name, action)
-    if roles is not None and not principal.roles & (roles | {ADMINISTRATOR}):
+    always = {ADMINISTRATOR, AUDITOR} if action == "view" else {ADMINISTRATOR}
+    if roles is not None and not principal.roles & (roles | always):
         raise Problem.forbidden(f"Your roles may not {action} {name}.", type="not-granted")

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated
 
-from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Work
+from chassis.http import CurrentPrincipal, Policy, Problem, Reader, Work
 from contracts.text import Code, Id
 from pydantic import BaseModel, ConfigDict, Field
 
-from fund_pool.api.common import FINANCE, Body, require_grant, router
+from fund_pool.api.common import FINANCE, Body, router
 from fund_pool.domain.account_types import with_own
 from fund_pool.domain.deduction import faults
 from fund_pool.repository import deduction as deduction_rows
@@ -69,7 +69,6 @@ async def set_deduction_order(
     organisation: Id, body: NewDeductionOrder, work: Work, principal: CurrentPrincipal
 ) -> DeductionOrderView:
     """Makes a new version of the organisation's deduction order, valid for the next decision."""
-    await require_grant(work.connection, principal, "deduction-order", "make")
     return await _set(work, principal.subject, organisation, None, body)
 
 
@@ -80,7 +79,6 @@ async def set_customers_deduction_order(
     organisation: Id, customer: Id, body: NewDeductionOrder, work: Work, principal: CurrentPrincipal
 ) -> DeductionOrderView:
     """Makes a new version of a deduction order of this customer's own."""
-    await require_grant(work.connection, principal, "deduction-order", "make")
     return await _set(work, principal.subject, organisation, customer, body)
 
 
@@ -95,17 +93,6 @@ async def drop_customers_deduction_order(
         work.connection, organisation, customer, None, principal.subject, work.now
     )
     return await _valid(work.connection, organisation, customer)
-
-
-@deduction_orders.get(
-    "/deduction-orders/{organisation}/versions", policy=Policy("deduction-order:read", FINANCE)
-)
-async def read_versions(organisation: Id, reader: Reader, page: Page) -> CursorPage[VersionView]:
-    """Every version of the organisation's deduction orders and of its customers' own, newest first."""
-    after = page.after(int)
-    found = await deduction_rows.versions(reader, organisation, after[0] if after else None, page.rows)
-    rows, following = page.page(found, lambda row: (row.version,))
-    return CursorPage(items=[_version_view(row) for row in rows], next=following)
 
 
 @deduction_orders.get("/policy-versions/{version}", policy=Policy("deduction-order:read", FINANCE))

@@ -7,9 +7,7 @@ from chassis.http import (
     LOADED,
     CurrentAccess,
     CurrentPrincipal,
-    CursorPage,
     Now,
-    Page,
     Policy,
     Problem,
     Reader,
@@ -17,7 +15,7 @@ from chassis.http import (
 )
 from contracts.money import Amount, Money, SignedMoney
 from contracts.text import Code, Id, Name, Text
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
@@ -37,7 +35,7 @@ from fund_pool.domain.account_types import CASH, OVERDRAFT
 from fund_pool.domain.documents import OPEN, Content, DocumentType, Plan, Refusal
 from fund_pool.domain.pool import Move, Pool
 from fund_pool.repository import documents as document_rows
-from fund_pool.repository.documents import KeptDocument, Wanted
+from fund_pool.repository.documents import KeptDocument
 
 documents = router("documents")
 
@@ -237,22 +235,6 @@ async def preview_document(body: DocumentBody, work: Work) -> PreviewView:
     pool = await pool_or_404(work.connection, content.account)
     plan = await desk.planned(work, KeptDocument(content, "draft", "", work.now), pool)
     return _preview(plan, content)
-
-
-@documents.get("/documents", policy=Policy("document:read", FINANCE, LOADED))
-async def read_documents(
-    reader: Reader,
-    page: Page,
-    access: CurrentAccess,
-    account: Annotated[Id | None, Query()] = None,
-    document_type: Annotated[Code | None, Query()] = None,
-    status: Annotated[Code | None, Query(examples=["submitted"])] = None,
-) -> CursorPage[DocumentView]:
-    """Documents, newest first."""
-    wanted = Wanted(account, document_type, status, access.accounts)
-    found = await document_rows.documents(reader, wanted, page.after(datetime, str, str), page.rows)
-    rows, following = page.page(found, lambda row: (row.made_at, row.content.type, row.content.document_id))
-    return CursorPage(items=[document_view(row) for row in rows], next=following)
 
 
 @documents.get("/documents/{document_type}/{document_id}", policy=Policy("document:read", FINANCE, LOADED))

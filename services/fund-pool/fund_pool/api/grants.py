@@ -1,19 +1,18 @@
 """Grants: which roles may view, make or approve a type of document or master record."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final
 
-from chassis.http import CurrentPrincipal, Policy, Problem, Reader, Work
+from chassis.http import CurrentPrincipal, Policy, Problem, Work
 from contracts.text import Code
 from pydantic import BaseModel, ConfigDict, Field
 
-from fund_pool.api.common import FINANCE, Body, router
+from fund_pool.api.common import GRANTABLE, Body, GrantedAction, router
 from fund_pool.repository import grants as grant_rows
 
 grants = router("grants")
 
-Action = Literal["view", "make", "approve"]
-Grantable = Literal[
+DOCUMENT_TYPES: Final = (
     "top-up-online",
     "top-up-offline",
     "line-increase",
@@ -24,11 +23,7 @@ Grantable = Literal[
     "credit-repayment",
     "withdrawal",
     "un-post",
-    "usage-rule",
-    "deduction-order",
-    "account-type",
-    "voucher-pool",
-]
+)
 
 
 class GrantBody(Body):
@@ -49,17 +44,15 @@ class GrantView(BaseModel):
     granted_at: datetime
 
 
-@grants.get("/grants", policy=Policy("grant:read", FINANCE))
-async def read_grants(reader: Reader) -> list[GrantView]:
-    """Every grant."""
-    return [GrantView.model_validate(one, from_attributes=True) for one in await grant_rows.grants(reader)]
-
-
 @grants.put("/grants/{name}/{action}", policy=Policy("grant:set", ()))
 async def set_grant(
-    name: Grantable, action: Action, body: GrantBody, work: Work, principal: CurrentPrincipal
+    name: Code, action: GrantedAction, body: GrantBody, work: Work, principal: CurrentPrincipal
 ) -> GrantView:
-    """Narrows who of those that the route lets in may do it."""
+    """Narrows who of those that the routes let in may do it, for a document type or what routes are about."""
+    known = GRANTABLE.union(DOCUMENT_TYPES) - {"grant"}
+    if name not in known:
+        message = f"there is no {name} to grant; there are {', '.join(sorted(known))}"
+        raise Problem.invalid([{"field": "name", "message": message}])
     await grant_rows.set_grant(work.connection, name, action, body.roles, principal.subject, work.now)
     return GrantView(
         object=name,
@@ -71,7 +64,7 @@ async def set_grant(
 
 
 @grants.delete("/grants/{name}/{action}", policy=Policy("grant:set", ()), status_code=204)
-async def end_grant(name: Grantable, action: Action, work: Work) -> None:
+async def end_grant(name: Code, action: GrantedAction, work: Work) -> None:
     """Takes a grant back: the route's own roles may again."""
     if not await grant_rows.end_grant(work.connection, name, action):
         raise Problem.not_found("There is no such grant.")

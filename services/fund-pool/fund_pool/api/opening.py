@@ -1,15 +1,17 @@
 """Opening balance imports: one person drafts, the preview shows each row's fate, another person posts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from re import fullmatch
 from secrets import token_bytes
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from chassis.http import CurrentPrincipal, CursorPage, FieldError, Now, Page, Policy, Problem, Reader, Work
+from chassis.http import CurrentPrincipal, FieldError, Now, Policy, Problem, Reader, Work, listed
+from chassis.listing import ListField, Listing
 from chassis.sheets import CSV, XLSX, TableRow, UnreadableTable, read_table
-from contracts.money import UNSIGNED_DECIMAL, Amount, Money, decimals, minor_units
+from contracts.money import UNSIGNED_DECIMAL, Amount, decimals, minor_units
 from contracts.text import Code, CurrencyCode, Id
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
@@ -120,20 +122,46 @@ class ImportView(HeadingView):
     faults: list[FaultView]
 
 
-class RowView(BaseModel):
-    """One row with its fate."""
+@dataclass(frozen=True, slots=True)
+class JudgedRow:
+    """One row with its fate; amounts in minor units."""
 
     number: int
     account: str
     account_type: str
     currency: str
-    amount: Money | None
-    granted: Money | None
-    used: Money | None
+    amount: int | None
+    granted: int | None
+    used: int | None
     effective_date: date | None
-    fate: Literal["will-post", "posted", "refused"]
-    fault: FaultView | None
+    fate: str
+    column: str | None
+    code: str | None
+    text: str | None
     entry_number: int | None
+
+
+IMPORT_ROWS: Final[Listing[JudgedRow]] = Listing(
+    name="opening-balance-import-rows",
+    sentence="Each row of an import with its fate, and where it is refused the column and why.",
+    fields=[
+        ListField("number", "whole", sortable=True),
+        ListField("account", sortable=True),
+        ListField("account_type"),
+        ListField("amount", "money", nullable=True, summed=True),
+        ListField("granted", "money", nullable=True, summed=True),
+        ListField("used", "money", nullable=True, summed=True),
+        ListField("currency"),
+        ListField("effective_date", "date", nullable=True),
+        ListField("fate"),
+        ListField("column", nullable=True),
+        ListField("code", nullable=True),
+        ListField("text", filterable=False, nullable=True, width=60),
+        ListField("entry_number", "whole", nullable=True),
+    ],
+    key=("number",),
+    sort="number",
+)
 
 
 @opening.post(
@@ -181,15 +209,6 @@ async def draft_from_file(request: Request, work: Work, principal: CurrentPrinci
     return _view(draft, await _fates(work.connection, draft, work.now))
 
 
-@opening.get("/opening-balance-imports", policy=Policy("opening-balance:read", FINANCE))
-async def read_imports(reader: Reader, page: Page) -> CursorPage[HeadingView]:
-    """Imports, newest first."""
-    found = await opening_rows.headings(reader, page.after(datetime, UUID), page.rows)
-    kept, following = page.page(found, lambda one: (one.made_at, str(one.import_id)))
-    views = [HeadingView.model_validate(one, from_attributes=True) for one in kept]
-    return CursorPage(items=views, next=following)
-
-
 @opening.get("/opening-balance-imports/{import_id}", policy=Policy("opening-balance:read", FINANCE))
 async def read_import(import_id: UUID, reader: Reader, now: Now) -> ImportView:
     """An import; the preview of a draft is that of now."""
@@ -197,15 +216,10 @@ async def read_import(import_id: UUID, reader: Reader, now: Now) -> ImportView:
     return _view(found, await _fates(reader, found, now))
 
 
-@opening.get("/opening-balance-imports/{import_id}/rows", policy=Policy("opening-balance:read", FINANCE))
-async def read_rows(import_id: UUID, reader: Reader, now: Now, page: Page) -> CursorPage[RowView]:
-    """Each row of an import with its fate."""
+async def judged_rows(import_id: UUID, reader: Reader, now: Now) -> list[JudgedRow]:
+    """Each row of an import with its fate; that of a draft is what it would be now."""
     found = await _import_or_404(reader, import_id)
-    judged = await _fates(reader, found, now)
-    after = page.after(int)
-    start = after[0] if after else 0
-    rows, following = page.page(judged[start : start + page.rows], lambda fate: (fate.row.number,))
-    return CursorPage(items=[_row_view(fate, found.status) for fate in rows], next=following)
+    return [_judged(fate, found.status) for fate in await _fates(reader, found, now)]
 
 
 @opening.post(
@@ -365,23 +379,30 @@ def _fault_view(fate: Fate) -> FaultView | None:
     return FaultView(row=fate.row.number, column=fate.fault.field, code=fate.fault.code, text=fate.fault.text)
 
 
-def _row_view(fate: Fate, status: str) -> RowView:
-    row = fate.row
-    fate_of_good: Literal["will-post", "posted"] = "posted" if status == "posted" else "will-post"
-    return RowView(
+def _judged(fate: Fate, status: str) -> JudgedRow:
+    row, fault = fate.row, fate.fault
+    fate_of_good = "posted" if status == "posted" else "will-post"
+    return JudgedRow(
         number=row.number,
         account=row.account,
         account_type=row.account_type,
         currency=row.currency,
-        amount=_money(row.amount, row.currency),
-        granted=_money(row.granted, row.currency),
-        used=_money(row.used, row.currency),
+        amount=row.amount,
+        granted=row.granted,
+        used=row.used,
         effective_date=row.effective_date,
-        fate="refused" if fate.fault is not None else fate_of_good,
-        fault=_fault_view(fate),
+        fate="refused" if fault is not None else fate_of_good,
+        column=None if fault is None else fault.field,
+        code=None if fault is None else fault.code,
+        text=None if fault is None else fault.text,
         entry_number=fate.entry_number,
     )
 
 
-def _money(minor: int | None, currency: str) -> Money | None:
-    return None if minor is None else Money.of(minor, currency)
+listed(
+    opening,
+    "/opening-balance-imports/{import_id}/rows",
+    IMPORT_ROWS,
+    Policy("opening-balance:read", FINANCE),
+    rows_of=judged_rows,
+)

@@ -1,15 +1,14 @@
 """Unified assets: what a management account and its members have, on one page and as a file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Final
 
-from chassis.http import DOWNLOAD, Now, Page, Policy, Reader, download
-from chassis.sheets import Column, SheetFormat
+from chassis.http import Now, Policy, Reader, listed
+from chassis.listing import ListField, Listing
 from contracts.money import Money, SignedMoney, decimal_string
-from contracts.text import CurrencyCode, Id
-from fastapi import Query, Response
+from contracts.text import Id
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,12 +22,10 @@ from fund_pool.repository import overview as overview_rows
 from fund_pool.repository import pools as pool_rows
 from fund_pool.repository.overview import Member
 
-EXPORT_MEMBERS_MAX: Final = 10_000
+MEMBERS_MAX: Final = 10_000
 DISABLED: Final = "--"
 
 overview = router("overview")
-
-Sort = Literal["account", "quota", "-quota", "cash", "-cash", "outstanding", "-outstanding"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,81 +70,47 @@ class AssetView(BaseModel):
     invoice_status: str
 
 
-class AssetPage(BaseModel):
-    """The account itself on the first page, then its members by id; sorted within the page."""
-
-    items: list[AssetView]
-    next: str | None = None
-
-
-@overview.get("/accounts/{account}/assets", policy=Policy("assets:read", FINANCE, "account"))
-async def read_assets(
-    account: Id,
-    reader: Reader,
-    page: Page,
-    now: Now,
-    currency: Annotated[CurrencyCode | None, Query()] = None,
-    low: Annotated[bool, Query(description="Only those below their threshold.")] = False,
-    sort: Annotated[Sort, Query()] = "account",
-) -> AssetPage:
+async def assets_of(account: Id, reader: Reader, now: Now) -> list[Asset]:
     """What an account and the members that it may see have."""
     own = await pool_or_404(reader, account)
-    after = page.after(str)
-    found = await overview_rows.members(reader, account, after[0] if after else None, page.rows)
-    rows, following = page.page(found, lambda row: (row.account,))
-    first = [] if after else [Member(own.account, own.account, "own")]
-    assets = await _assets(reader, [*first, *rows], now)
-    return AssetPage(items=[_view(one) for one in _chosen(assets, currency, low, sort)], next=following)
-
-
-@overview.get(
-    "/accounts/{account}/assets/export",
-    policy=Policy("assets:export", FINANCE, "account"),
-    response_class=Response,
-    responses=DOWNLOAD,
-)
-async def export_assets(
-    account: Id,
-    reader: Reader,
-    now: Now,
-    currency: Annotated[CurrencyCode | None, Query()] = None,
-    low: Annotated[bool, Query()] = False,
-    sort: Annotated[Sort, Query()] = "account",
-    file_format: Annotated[SheetFormat, Query(alias="format")] = "xlsx",
-) -> Response:
-    """The same as a CSV or Excel file, of at most 10,000 members."""
-    own = await pool_or_404(reader, account)
-    members = await overview_rows.members(reader, account, None, EXPORT_MEMBERS_MAX)
-    assets = await _assets(reader, [Member(account, account, "own"), *members], now)
-    rows = _chosen(assets, currency, low, sort)
-    return await download(file_format, "assets", COLUMNS, rows, own.time_zone)
+    members = await overview_rows.members(reader, account, MEMBERS_MAX)
+    return await _assets(reader, [Member(own.account, own.account, "own"), *members], now)
 
 
 def _threshold(asset: Asset) -> str:
     return DISABLED if asset.threshold is None else decimal_string(asset.threshold, asset.currency)
 
 
-COLUMNS: Final[Sequence[Column[Asset]]] = [
-    Column("account", lambda row: row.account),
-    Column("account name", lambda row: row.name),
-    Column("display name", lambda row: row.display_name),
-    Column("currency", lambda row: row.currency),
-    Column("available quota", lambda row: decimal_string(row.terms.quota, row.currency), "decimal"),
-    Column("alert threshold", _threshold),
-    Column(
-        "outstanding fees", lambda row: decimal_string(row.terms.outstanding_fees, row.currency), "decimal"
-    ),
-    Column("credit limit", lambda row: decimal_string(row.terms.credit_limit, row.currency), "decimal"),
-    Column("cash balance", lambda row: decimal_string(row.terms.cash_balance, row.currency), "decimal"),
-    Column("transferred funds", lambda row: decimal_string(row.transferred_funds, row.currency), "decimal"),
-    Column(
-        "transferred credit limit", lambda row: decimal_string(row.transferred_limit, row.currency), "decimal"
-    ),
-    Column("coupons", lambda row: row.coupons, "whole"),
-    Column("vouchers", lambda row: row.vouchers, "whole"),
-    Column("stored value cards", lambda row: row.cards, "whole"),
-    Column("invoice status", lambda row: row.invoice_status),
-]
+def _money(name: str, value: Callable[[Asset], int]) -> ListField[Asset]:
+    return ListField(name, "money", value=value, sortable=True, summed=True)
+
+
+ASSETS: Final[Listing[Asset]] = Listing(
+    name="assets",
+    sentence="What an account and the members that it may see have, each in each currency.",
+    fields=[
+        ListField("account", sortable=True),
+        ListField("account_name", value=lambda row: row.name, contains=True, sortable=True),
+        ListField("display_name", contains=True, sortable=True),
+        ListField("currency"),
+        _money("quota", lambda row: row.terms.quota),
+        ListField("alert_threshold", value=_threshold, filterable=False),
+        _money("outstanding", lambda row: row.terms.outstanding_fees),
+        _money("credit_limit", lambda row: row.terms.credit_limit),
+        _money("cash", lambda row: row.terms.cash_balance),
+        _money("transferred_funds", lambda row: row.transferred_funds),
+        _money("transferred_credit_limit", lambda row: row.transferred_limit),
+        ListField("coupons", "whole", sortable=True),
+        ListField("vouchers", "whole", sortable=True),
+        ListField("stored_value_cards", "whole", value=lambda row: row.cards, sortable=True),
+        ListField("invoice_status"),
+        ListField(
+            "low", "flag", value=lambda row: row.threshold is not None and row.terms.quota < row.threshold
+        ),
+    ],
+    key=("account", "currency"),
+    sort="account",
+)
 
 
 async def _assets(connection: AsyncConnection, members: Sequence[Member], now: datetime) -> list[Asset]:
@@ -196,25 +159,6 @@ def _enabled_threshold(pool: Pool, currency: str) -> int | None:
     return watch.alert.threshold if watch is not None and watch.alert.enabled else None
 
 
-def _chosen(assets: Sequence[Asset], currency: str | None, low: bool, sort: Sort) -> list[Asset]:
-    chosen = [
-        one
-        for one in assets
-        if (currency is None or one.currency == currency)
-        and (not low or (one.threshold is not None and one.terms.quota < one.threshold))
-    ]
-    if sort == "account":
-        return chosen
-    term = sort.removeprefix("-")
-    return sorted(chosen, key=lambda one: _term(one, term), reverse=sort.startswith("-"))
-
-
-def _term(asset: Asset, term: str) -> int:
-    if term == "quota":
-        return asset.terms.quota
-    return asset.terms.cash_balance if term == "cash" else asset.terms.outstanding_fees
-
-
 def _view(asset: Asset) -> AssetView:
     currency = asset.currency
     return AssetView(
@@ -236,3 +180,14 @@ def _view(asset: Asset) -> AssetView:
         stored_value_cards=asset.cards,
         invoice_status=asset.invoice_status,
     )
+
+
+listed(
+    overview,
+    "/accounts/{account}/assets",
+    ASSETS,
+    Policy("assets:read", FINANCE, "account"),
+    view=AssetView,
+    told=_view,
+    rows_of=assets_of,
+)

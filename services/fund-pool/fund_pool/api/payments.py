@@ -1,22 +1,16 @@
 """Payments that nobody could place."""
 
-from datetime import date, datetime
-from typing import Annotated
-
-from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Work
-from contracts.money import Money
+from chassis.http import CurrentPrincipal, Policy, Problem, Work
 from contracts.text import Code, Id
-from fastapi import Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from fund_pool import desk
-from fund_pool.api.common import FINANCE, MAKERS, Body, locked_pool_or_404, router
+from fund_pool.api.common import MAKERS, Body, locked_pool_or_404, router
 from fund_pool.api.documents import DocumentKey, DocumentView, document_view, refused
 from fund_pool.domain.documents import Content, Refusal
 from fund_pool.repository import documents as document_rows
 from fund_pool.repository import payments as payment_rows
 from fund_pool.repository.documents import KeptDocument
-from fund_pool.repository.payments import UnmatchedPayment
 
 payments = router("payments")
 
@@ -34,50 +28,6 @@ class Placing(Body):
     document_id: DocumentKey
     account: Id
     account_type: Code = "cash"
-
-
-class UnmatchedView(BaseModel):
-    """A payment with the reason why it tops no account up."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "payment_id": "P-7",
-                    "payer": "DE89370400440532013000",
-                    "account": None,
-                    "account_type": "cash",
-                    "amount": {"amount": "80.00", "currency": "CNY"},
-                    "instrument": "bank-transfer",
-                    "received_on": "2026-03-02",
-                    "reference": "order 4711",
-                    "reason": "no-account-named",
-                    "recorded_at": "2026-03-02T09:30:00Z",
-                }
-            ]
-        }
-    )
-
-    payment_id: str
-    payer: str
-    account: str | None
-    account_type: str
-    amount: Money
-    instrument: str
-    received_on: date
-    reference: str | None
-    reason: str
-    recorded_at: datetime
-
-
-@payments.get("/unmatched-payments", policy=Policy("unmatched-payment:read", FINANCE))
-async def read_unmatched_payments(
-    reader: Reader, page: Page, reason: Annotated[Code | None, Query(examples=["unknown-account"])] = None
-) -> CursorPage[UnmatchedView]:
-    """Payments that wait for somebody to place them, oldest first."""
-    found = await payment_rows.unmatched(reader, reason, page.after(datetime, str), page.rows)
-    rows, following = page.page(found, lambda row: (row.recorded_at, row.payment.payment_id))
-    return CursorPage(items=[_view(row) for row in rows], next=following)
 
 
 @payments.post(
@@ -115,19 +65,3 @@ async def place_payment(
     await payment_rows.save(work.connection, [payment], [], work.now)
     desk.tell_task(work, kept, pool)
     return document_view(kept)
-
-
-def _view(row: UnmatchedPayment) -> UnmatchedView:
-    paid = row.payment
-    return UnmatchedView(
-        payment_id=paid.payment_id,
-        payer=paid.payer,
-        account=paid.account,
-        account_type=paid.account_type,
-        amount=Money.of(paid.amount, paid.currency),
-        instrument=paid.instrument,
-        received_on=paid.received_on,
-        reference=paid.reference,
-        reason=paid.reason or "",
-        recorded_at=row.recorded_at,
-    )

@@ -7,9 +7,12 @@ from chassis.http import CurrentPrincipal, Now, Policy, Problem, Reader, Work
 from contracts.text import Code, CurrencyCode, Id, Name
 from pydantic import BaseModel, ConfigDict, Field
 
-from fund_pool.api.common import APPROVERS, FINANCE, MAKERS, Body, locked_pool_or_404, require_grant, router
+from fund_pool.api.common import APPROVERS, FINANCE, MAKERS, Body, locked_pool_or_404, router
 from fund_pool.domain.account_types import OVERDRAFT, PRESETS, RESERVED, AccountType
+from fund_pool.domain.pool import Pool
+from fund_pool.publishing import wake_borrowers
 from fund_pool.repository import common_lines as common_line_rows
+from fund_pool.repository import pools as pool_rows
 from fund_pool.repository import settings as setting_rows
 from fund_pool.repository.settings import Setting
 
@@ -159,7 +162,6 @@ async def set_type(
     organisation: Id, code: Code, body: TypeBody, work: Work, principal: CurrentPrincipal
 ) -> TypeView:
     """Adds or changes an own account type."""
-    await require_grant(work.connection, principal, "account-type", "make")
     if code in RESERVED:
         raise Problem.conflict("preset", f"{code} is there from the start and stays as it is.")
     kind = AccountType(
@@ -179,9 +181,7 @@ async def set_common_line(
     account: Id, currency: CurrencyCode, body: CommonLineBody, work: Work, principal: CurrentPrincipal
 ) -> CommonLineView:
     """Lets a member draw on the overdraft of its management account instead of one of its own."""
-    await locked_pool_or_404(work.connection, body.management_account)
-    member = await locked_pool_or_404(work.connection, account)
-    owner = await locked_pool_or_404(work.connection, body.management_account)
+    owner, member = await _locked_both(work, body.management_account, account)
     if owner.find(OVERDRAFT.code, currency) is None or account == body.management_account:
         detail = f"{body.management_account} has no overdraft in {currency} to share with {account}."
         raise Problem.conflict("no-common-line", detail)
@@ -190,6 +190,7 @@ async def set_common_line(
     await common_line_rows.set_line(
         work.connection, account, currency, body.management_account, principal.subject, work.now
     )
+    wake_borrowers(work, owner, currency, f"shared {work.now.isoformat()}")
     return CommonLineView(
         member_account=account,
         currency=currency,
@@ -205,6 +206,14 @@ async def end_common_line(account: Id, currency: CurrencyCode, work: Work) -> Co
     if not await common_line_rows.end_line(work.connection, account, currency):
         raise Problem.not_found(f"{account} draws on no common line in {currency}.")
     return CommonLineView(member_account=account, currency=currency, management_account=None, set_at=work.now)
+
+
+async def _locked_both(work: Work, owner: str, member: str) -> tuple[Pool, Pool]:
+    pools = await pool_rows.locked_pools(work.connection, {owner, member}, now=work.now)
+    for account in (owner, member):
+        if account not in pools:
+            raise Problem.not_found(f"There is no account {account}.")
+    return pools[owner], pools[member]
 
 
 def _view(setting: Setting) -> SettingView:

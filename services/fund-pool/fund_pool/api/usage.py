@@ -3,11 +3,11 @@
 from datetime import date, datetime
 from typing import Annotated
 
-from chassis.http import CurrentPrincipal, CursorPage, Page, Policy, Problem, Reader, Work
+from chassis.http import CurrentPrincipal, Policy, Problem, Reader, Work
 from contracts.text import Code, CurrencyCode, Id
 from pydantic import BaseModel, ConfigDict, Field
 
-from fund_pool.api.common import FINANCE, MAKERS, Body, require_grant, router
+from fund_pool.api.common import FINANCE, MAKERS, Body, router
 from fund_pool.domain.account_types import PRESETS, VOUCHER_KINDS
 from fund_pool.domain.usage import BASIS_POINTS, PURPOSES, Purpose, UsageRule, conflicting
 from fund_pool.repository import usage as usage_rows
@@ -74,7 +74,6 @@ class RuleView(BaseModel):
 )
 async def make_rule(organisation: Id, body: RuleBody, work: Work, principal: CurrentPrincipal) -> RuleView:
     """Makes a rule valid; refused while another one of the same currency and account type is."""
-    await require_grant(work.connection, principal, "usage-rule", "make")
     await usage_rows.lock(work.connection, organisation)
     rule = _rule(organisation, body)
     await _require_unique(work, rule, None)
@@ -88,7 +87,6 @@ async def change_rule(
     organisation: Id, version: int, body: RuleBody, work: Work, principal: CurrentPrincipal
 ) -> RuleView:
     """Retires a version and makes another in its place."""
-    await require_grant(work.connection, principal, "usage-rule", "make")
     await usage_rows.lock(work.connection, organisation)
     await _valid_or_404(work, organisation, version)
     rule = _rule(organisation, body)
@@ -106,15 +104,6 @@ async def retire_rule(organisation: Id, version: int, work: Work, principal: Cur
     await _valid_or_404(work, organisation, version)
     await usage_rows.retire(work.connection, version, principal.subject, work.now)
     return _view(await _kept(work, version))
-
-
-@usage_rules.get("/organisations/{organisation}/usage-rules", policy=Policy("usage-rule:read", FINANCE))
-async def read_rules(organisation: Id, reader: Reader, page: Page) -> CursorPage[RuleView]:
-    """Every version of an organisation's rules, newest first."""
-    after = page.after(int)
-    found = await usage_rows.versions(reader, organisation, after[0] if after else None, page.rows)
-    rows, following = page.page(found, lambda row: (row.rule.version,))
-    return CursorPage(items=[_view(row) for row in rows], next=following)
 
 
 @usage_rules.get("/usage-rules/{version}", policy=Policy("usage-rule:read", FINANCE))

@@ -8,27 +8,20 @@ from chassis.http import (
     LOADED,
     CurrentAccess,
     CurrentPrincipal,
-    CursorPage,
-    Now,
-    Page,
     Policy,
     Problem,
-    Reader,
     Work,
 )
 from contracts.money import Amount, Money
 from contracts.text import Id
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts import AllocationRecorded
 from fund_pool.api.common import (
-    FINANCE,
     MAKERS,
     Body,
     locked_pool_or_404,
-    pool_or_404,
-    require_grant,
     require_money,
     router,
 )
@@ -42,7 +35,6 @@ from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import pools as pool_rows
 from fund_pool.repository import vouchers as voucher_rows
 from fund_pool.repository.allocations import Record
-from fund_pool.repository.vouchers import Wanted
 
 MEMBERS_MAX = 1_000
 
@@ -159,7 +151,6 @@ class VoucherView(BaseModel):
 @vouchers.post("/voucher-pools", policy=Policy("voucher-pool:grant", MAKERS), status_code=201)
 async def grant_pool(body: PoolBody, work: Work, principal: CurrentPrincipal, response: Response) -> PoolView:
     """Grants a voucher pool to a management account."""
-    await require_grant(work.connection, principal, "voucher-pool", "make")
     require_money(body.amount)
     await locked_pool_or_404(work.connection, body.account)
     pool = VoucherPool(
@@ -175,12 +166,6 @@ async def grant_pool(body: PoolBody, work: Work, principal: CurrentPrincipal, re
     if not await voucher_rows.add_pool(work.connection, pool, principal.subject, work.now):
         raise Problem.conflict("voucher-pool-exists", f"There is a voucher pool {body.pool_id} already.")
     return _pool_view(pool)
-
-
-@vouchers.get("/accounts/{account}/voucher-pools", policy=Policy("voucher-pool:read", FINANCE, "account"))
-async def read_pools(account: Id, reader: Reader) -> list[PoolView]:
-    """The voucher pools of a management account."""
-    return [_pool_view(pool) for pool in await voucher_rows.pools_of(reader, account)]
 
 
 @vouchers.post(
@@ -224,24 +209,6 @@ async def issue_voucher(account: Id, body: IssueBody, work: Work, principal: Cur
     voucher.minimum_order = body.minimum_order.minor if body.minimum_order is not None else 0
     await _issue(work, voucher, pool, principal.subject)
     return _view(voucher)
-
-
-@vouchers.get("/accounts/{account}/vouchers", policy=Policy("voucher:read", FINANCE, "account"))
-async def read_vouchers(
-    account: Id,
-    reader: Reader,
-    now: Now,
-    page: Page,
-    kind: Annotated[Literal["voucher", "coupon", "card"] | None, Query()] = None,
-    usable: Annotated[bool, Query(description="Only those that can still be used today.")] = False,
-) -> CursorPage[VoucherView]:
-    """The vouchers, coupons and cards that an account owns or may draw on."""
-    pool = await pool_or_404(reader, account)
-    after = page.after(str)
-    wanted = Wanted(account, kind, pool.today(now) if usable else None)
-    found = await voucher_rows.vouchers(reader, wanted, after[0] if after else "", page.rows)
-    rows, following = page.page(found, lambda row: (row.voucher_id,))
-    return CursorPage(items=[_view(row) for row in rows], next=following)
 
 
 def _require_within(pool: VoucherPool, body: VoucherBody, pools: dict[str, Pool]) -> None:

@@ -119,7 +119,8 @@ class Pool:
     """All that an account owns and owes, as locked and loaded; posting changes it in memory.
 
     A voucher that several accounts share is one object in all their pools. `extras` says that the account has
-    more than fund accounts, thresholds and rights, so that the next one who loads it asks for that too.
+    more than fund accounts, thresholds and rights, so that the next one who loads it asks for that too; `lends`
+    are the currencies in which members draw on its line.
     `touched_*` name what is to be written; `lapsed` is what came back to voucher pools after a voucher's end.
     """
 
@@ -148,6 +149,7 @@ class Pool:
     books: dict[tuple[str, str], Book] = field(default_factory=dict)
     vouchers: dict[str, Voucher] = field(default_factory=dict)
     commons: dict[str, CommonLine] = field(default_factory=dict)
+    lends: frozenset[str] = frozenset()
     touched_holds: dict[str, Hold] = field(default_factory=dict)
     hold_events: list[HoldEvent] = field(default_factory=list)
     touched_items: dict[str, OpenItem] = field(default_factory=dict)

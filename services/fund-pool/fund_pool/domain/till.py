@@ -100,7 +100,7 @@ class Till:
             told = pool.reconsidered(before, self.now, self._cause(posted.get(account)))
             if account in posted:
                 posted[account].notices = told
-            elif told:
+            elif told or pool.lends:
                 notices[account] = told
         return Effects(list(posted.values()), notices)
 

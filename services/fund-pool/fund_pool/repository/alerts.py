@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fund_pool.domain.pool import Pool
 from fund_pool.domain.quota import Alert
 from fund_pool.repository import ledger
-from fund_pool.tables import quota_alert, quota_episode
+from fund_pool.tables import quota_alert
 
 SAVE: Final = text(
     f"""
@@ -38,18 +37,6 @@ class KeptAlert:
     alert: Alert
     changed_by: str
     changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class KeptEpisode:
-    """An episode, open or ended."""
-
-    currency: str
-    episode_id: UUID
-    opened_at: datetime
-    reminder_number: int
-    ended_at: datetime | None
-    ending: str | None
 
 
 async def save(
@@ -80,26 +67,3 @@ async def alerts(connection: AsyncConnection, account: str) -> list[KeptAlert]:
         )
         for row in await connection.execute(wanted)
     ]
-
-
-async def episodes(
-    connection: AsyncConnection, account: str, after: tuple[datetime, UUID] | None, rows: int
-) -> list[KeptEpisode]:
-    """Episodes of an account, newest first."""
-    columns = quota_episode.c
-    wanted = select(
-        columns.currency,
-        columns.episode_id,
-        columns.opened_at,
-        columns.reminder_number,
-        columns.ended_at,
-        columns.ending,
-    ).where(columns.account == account)
-    if after is not None:
-        opened_at, episode_id = after
-        wanted = wanted.where(
-            (columns.opened_at < opened_at)
-            | ((columns.opened_at == opened_at) & (columns.episode_id < episode_id))
-        )
-    ordered = wanted.order_by(columns.opened_at.desc(), columns.episode_id.desc()).limit(rows)
-    return [KeptEpisode(*row) for row in await connection.execute(ordered)]

@@ -8,12 +8,11 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import Row as SqlRow
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fund_pool.domain.allocation import Row
 from fund_pool.repository.arrays import columns
-from fund_pool.tables import allocation_record
 
 RECORD: Final = text(
     """
@@ -107,21 +106,6 @@ class Request:
     decided_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which records a list shows; None does not filter."""
-
-    accounts: frozenset[str] | None = None
-    management_account: str | None = None
-    member_account: str | None = None
-    method: str | None = None
-    operation: str | None = None
-    result: str | None = None
-    batch_id: UUID | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
 async def record(connection: AsyncConnection, records: Sequence[Record]) -> None:
     """Keeps operations; one that is known already stays as it is."""
     names = (
@@ -166,29 +150,6 @@ async def record(connection: AsyncConnection, records: Sequence[Record]) -> None
         for one in records
     )
     await connection.execute(RECORD, columns(names, rows))
-
-
-async def records(
-    connection: AsyncConnection, wanted: Wanted, after: tuple[datetime, UUID] | None, rows: int
-) -> list[Record]:
-    """Records, newest first."""
-    column = allocation_record.c
-    query = select(*(column[name] for name in Record.__slots__))
-    for name in ("management_account", "member_account", "method", "operation", "result", "batch_id"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(column[name] == value)
-    if wanted.accounts is not None:
-        own = sorted(wanted.accounts)
-        query = query.where(column.management_account.in_(own) | column.member_account.in_(own))
-    if wanted.since is not None:
-        query = query.where(column.recorded_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(column.recorded_at < wanted.until)
-    if after is not None:
-        query = query.where(tuple_(column.recorded_at, column.record_id) < tuple_(*after))
-    ordered = query.order_by(column.recorded_at.desc(), column.record_id.desc()).limit(rows)
-    return [Record(*row) for row in await connection.execute(ordered)]
 
 
 async def approval_above(connection: AsyncConnection, account: str, currency: str) -> int | None:

@@ -1,13 +1,17 @@
 """Members that draw on the common line of their management account."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fund_pool.repository.arrays import columns
+
 SET: Final = text(
     """
+    with marked as (update account set extras = true where account = :management and not extras)
     insert into common_line (member_account, currency, management_account, set_by, set_at)
     values (:member, :currency, :management, :set_by, :set_at)
     on conflict (member_account, currency) do update
@@ -18,6 +22,25 @@ SET: Final = text(
 END: Final = text(
     "delete from common_line where member_account = :member and currency = :currency returning currency"
 )
+
+
+BORROWERS: Final = text(
+    """
+    select c.management_account, c.currency, c.member_account
+    from common_line c
+    join unnest(cast(:owners as text[]), cast(:currencies as text[])) as n (owner, currency)
+        on n.owner = c.management_account and n.currency = c.currency
+    order by c.member_account
+    """
+)
+
+
+async def borrowers(
+    connection: AsyncConnection, lines: Collection[tuple[str, str]]
+) -> list[tuple[str, str, str]]:
+    """Who draws on these common lines: (owner, currency, member)."""
+    rows = await connection.execute(BORROWERS, columns(("owners", "currencies"), lines))
+    return [(row.management_account, row.currency, row.member_account) for row in rows]
 
 
 async def set_line(

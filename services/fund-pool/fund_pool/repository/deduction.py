@@ -84,18 +84,6 @@ async def version(connection: AsyncConnection, number: int) -> DeductionOrderVer
     return None if row is None else _version(row)
 
 
-async def versions(
-    connection: AsyncConnection, organisation: str, after: int | None, rows: int
-) -> list[DeductionOrderVersion]:
-    """Every version of an organisation's deduction orders and of its customers' overrides, newest first."""
-    columns = deduction_order_version.c
-    wanted = select(deduction_order_version).where(columns.settlement_organisation == organisation)
-    if after is not None:
-        wanted = wanted.where(columns.version < after)
-    found = await connection.execute(wanted.order_by(columns.version.desc()).limit(rows))
-    return [_version(row) for row in found]
-
-
 def _version(row: Row[Any]) -> DeductionOrderVersion:
     return DeductionOrderVersion(
         version=row.version,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, select, text, tuple_, update
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,16 +38,6 @@ class KeptDocument:
     decision_reason: str | None = None
     entry_number: int | None = None
     reversed_by: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which documents a list shows; None does not filter."""
-
-    account: str | None = None
-    document_type: str | None = None
-    status: str | None = None
-    accounts: frozenset[str] | None = None
 
 
 async def add(connection: AsyncConnection, kept: KeptDocument) -> bool:
@@ -140,28 +130,6 @@ async def save(connection: AsyncConnection, kept: KeptDocument) -> None:
             reversed_by=kept.reversed_by,
         )
     )
-
-
-async def documents(
-    connection: AsyncConnection, wanted: Wanted, after: tuple[datetime, str, str] | None, rows: int
-) -> list[KeptDocument]:
-    """Documents, newest first."""
-    columns = document.c
-    query = select(document)
-    for column, value in (
-        (columns.account, wanted.account),
-        (columns.document_type, wanted.document_type),
-        (columns.status, wanted.status),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.accounts is not None:
-        query = query.where(columns.account.in_(sorted(wanted.accounts)))
-    place = (columns.made_at, columns.document_type, columns.document_id)
-    if after is not None:
-        query = query.where(tuple_(*place) < tuple_(*after))
-    ordered = query.order_by(*(column.desc() for column in place)).limit(rows)
-    return [_kept(row) for row in await connection.execute(ordered)]
 
 
 async def posted_entry(connection: AsyncConnection, account: str, entry_number: int) -> Reversed:

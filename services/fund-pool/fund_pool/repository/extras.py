@@ -25,7 +25,8 @@ CLOCK: Final = text("select clock_timestamp()")
 
 EXTRAS: Final = text(
     """
-    select n.account, h.holds, i.items, b.books, o.spells
+    select n.account, h.holds, i.items, b.books, o.spells,
+           array(select distinct currency from common_line where management_account = n.account) as lends
     from unnest(cast(:accounts as text[])) as n (account)
     left join lateral (
         select json_agg(json_build_array(hold_id, kind, account_type, currency, placed, placed_at, expires_at,
@@ -193,6 +194,7 @@ def _add(pool: Pool, row: Row[Any], now: datetime) -> None:
             datetime.fromisoformat(opened_at),
             None if supersedes is None else UUID(supersedes),
         )
+    pool.lends = frozenset(row.lends)
     books = map(_book, row.books or [])
     pool.books = {(book.giver, book.currency): book for book in books}
 

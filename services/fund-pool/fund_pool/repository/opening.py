@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, insert, select, text, tuple_, update
+from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fund_pool.domain.opening import Fate, FundAccountKey, OpeningRow, RowFault
@@ -48,19 +48,6 @@ class Import:
     results: list[Fate] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """An import without its rows."""
-
-    import_id: UUID
-    status: str
-    made_by: str
-    made_at: datetime
-    decided_by: str | None
-    decided_at: datetime | None
-    rows: int
-
-
 async def add_draft(
     connection: AsyncConnection, import_id: UUID, rows: Sequence[OpeningRow], made_by: str, now: datetime
 ) -> None:
@@ -80,26 +67,6 @@ async def import_by_id(connection: AsyncConnection, import_id: UUID, *, lock: bo
     wanted = select(opening_import).where(opening_import.c.import_id == import_id)
     row = (await connection.execute(wanted.with_for_update() if lock else wanted)).one_or_none()
     return None if row is None else _import(row)
-
-
-async def headings(
-    connection: AsyncConnection, after: tuple[datetime, UUID] | None, rows: int
-) -> list[Heading]:
-    """Imports without their rows, newest first."""
-    columns = opening_import.c
-    wanted = select(
-        columns.import_id,
-        columns.status,
-        columns.made_by,
-        columns.made_at,
-        columns.decided_by,
-        columns.decided_at,
-        columns.row_count,
-    )
-    if after is not None:
-        wanted = wanted.where(tuple_(columns.made_at, columns.import_id) < tuple_(*after))
-    ordered = wanted.order_by(columns.made_at.desc(), columns.import_id.desc()).limit(rows)
-    return [Heading(*row) for row in await connection.execute(ordered)]
 
 
 async def opened_before(connection: AsyncConnection, accounts: Collection[str]) -> set[FundAccountKey]:

@@ -13,7 +13,6 @@ MEMBERS: Final = text(
     select member_account, display_name, invoice_status from relationship
     where management_account = :account and state = 'active'
       and 'view-financial-information' = any(permissions)
-      and (cast(:after as text) is null or member_account > :after)
     order by member_account
     limit :rows
     """
@@ -48,9 +47,9 @@ class Member:
     invoice_status: str
 
 
-async def members(connection: AsyncConnection, account: str, after: str | None, rows: int) -> list[Member]:
+async def members(connection: AsyncConnection, account: str, rows: int) -> list[Member]:
     """The members whose finances this account may see, by id; one that it manages twice stands once."""
-    found = await connection.execute(MEMBERS, {"account": account, "after": after, "rows": rows})
+    found = await connection.execute(MEMBERS, {"account": account, "rows": rows})
     told = {row.member_account: Member(*row) for row in found}
     return list(told.values())
 

@@ -1,7 +1,6 @@
 """Payments under lock, and those that nobody could place."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -95,27 +94,6 @@ SAVE_REVERSALS: Final = text(
     """
 )
 
-UNMATCHED: Final = text(
-    """
-    select payment_id, payer, account, account_type, currency, amount, instrument, received_on, reference,
-           status, reason, entry_number, top_up_id, cashes, reversed, recorded_at
-    from payment
-    where status = 'unmatched'
-      and (cast(:reason as text) is null or reason = :reason)
-      and (cast(:after_time as timestamptz) is null or (recorded_at, payment_id) > (:after_time, :after_id))
-    order by recorded_at, payment_id
-    limit :rows
-    """
-)
-
-
-@dataclass(frozen=True, slots=True)
-class UnmatchedPayment:
-    """A payment that waits for somebody to place it."""
-
-    payment: Payment
-    recorded_at: datetime
-
 
 async def locked_payments(
     connection: AsyncConnection, payments: Collection[Payment], now: datetime
@@ -192,17 +170,6 @@ async def save_reversals(connection: AsyncConnection, reversals: Collection[Reve
     names = ("ids", "statuses", "entries", "debts")
     rows = ((one.reversal_id, one.status, one.entry_number, one.debt) for one in reversals)
     await connection.execute(SAVE_REVERSALS, ledger.columns(names, rows))
-
-
-async def unmatched(
-    connection: AsyncConnection, reason: str | None, after: tuple[datetime, str] | None, rows: int
-) -> list[UnmatchedPayment]:
-    """Unmatched payments, oldest first."""
-    after_time, after_id = after or (None, None)
-    found = await connection.execute(
-        UNMATCHED, {"reason": reason, "after_time": after_time, "after_id": after_id, "rows": rows}
-    )
-    return [UnmatchedPayment(_payment(row), row.recorded_at) for row in found]
 
 
 def _told(payments: Sequence[Payment]) -> dict[str, list[Any]]:

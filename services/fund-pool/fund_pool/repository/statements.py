@@ -68,21 +68,6 @@ BALANCE_BEFORE: Final = text(
     """
 )
 
-MOVEMENTS: Final = text(
-    """
-    select p.entry_number, p.posted_at, e.effective_date, e.document_type, e.document_source, e.document_id,
-           e.document_number, p.amount, p.after
-    from posting p
-    join journal_entry e on e.account = p.account and e.entry_number = p.entry_number
-        and e.posted_at = p.posted_at
-    where p.account = :account and p.account_type = :account_type and p.currency = :currency
-      and p.bucket = 'balance' and p.posted_at >= :since and p.posted_at < :until
-      and (cast(:after_time as timestamptz) is null or (p.posted_at, p.entry_number) > (:after_time, :after_entry))
-    order by p.posted_at, p.entry_number
-    limit :rows
-    """
-)
-
 
 @dataclass(frozen=True, slots=True)
 class FundAccountBalance:
@@ -118,21 +103,6 @@ class Period:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """One change of a fund account with the document it was posted for, in minor units."""
-
-    entry_number: int
-    posted_at: datetime
-    effective_date: date
-    document_type: str
-    document_source: str
-    document_id: str
-    document_number: int
-    amount: int
-    balance: int
-
-
 async def balances(
     connection: AsyncConnection, account: str, as_of: datetime | None
 ) -> list[FundAccountBalance]:
@@ -160,15 +130,3 @@ async def balance_before(connection: AsyncConnection, period: Period, moment: da
         "moment": moment,
     }
     return (await connection.execute(BALANCE_BEFORE, parameters)).scalar_one_or_none() or 0
-
-
-async def movements(
-    connection: AsyncConnection, period: Period, after: tuple[datetime, int] | None, rows: int
-) -> list[Movement]:
-    """So many movements, oldest first, after a place in the list."""
-    after_time, after_entry = after or (None, None)
-    found = await connection.execute(
-        MOVEMENTS,
-        {**period.parameters, "after_time": after_time, "after_entry": after_entry, "rows": rows},
-    )
-    return [Movement(*row) for row in found]

@@ -53,17 +53,6 @@ async def by_version(connection: AsyncConnection, version: int) -> KeptRule | No
     return None if row is None else _kept(row)
 
 
-async def versions(
-    connection: AsyncConnection, organisation: str, after: int | None, rows: int
-) -> list[KeptRule]:
-    """Every version of an organisation's rules, newest first."""
-    wanted = select(usage_rule).where(usage_rule.c.business_organisation == organisation)
-    if after is not None:
-        wanted = wanted.where(usage_rule.c.version < after)
-    found = await connection.execute(wanted.order_by(usage_rule.c.version.desc()).limit(rows))
-    return [_kept(row) for row in found]
-
-
 async def add(connection: AsyncConnection, rule: UsageRule, made_by: str, now: datetime) -> int:
     """Keeps a new version and returns its number."""
     found = await connection.execute(

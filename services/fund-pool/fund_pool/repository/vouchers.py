@@ -1,7 +1,7 @@
 """Voucher pools, and the vouchers, coupons and cards that accounts may draw on."""
 
-from dataclasses import dataclass
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, text
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fund_pool.domain.voucher_pools import VoucherPool
 from fund_pool.domain.vouchers import Voucher
+from fund_pool.repository.arrays import columns
 
 ADD_POOL: Final = text(
     """
@@ -25,13 +26,6 @@ POOL: Final = """
     select pool_id, account, currency, amount, made, expired, valid_from, valid_until, materials, material_groups
     from voucher_pool where pool_id = :pool_id
 """
-
-POOLS: Final = text(
-    """
-    select pool_id, account, currency, amount, made, expired, valid_from, valid_until, materials, material_groups
-    from voucher_pool where account = :account order by pool_id
-    """
-)
 
 MADE: Final = text("update voucher_pool set made = :made where pool_id = :pool_id")
 
@@ -54,30 +48,71 @@ ADD: Final = text(
     """
 )
 
-USABLE: Final = text(
+
+KNOWN: Final = text("select voucher_id from voucher where voucher_id = any(cast(:voucher_ids as text[]))")
+
+SEPARATOR: Final = "\x1f"
+ADD_MANY: Final = text(
     """
-    select v.voucher_id, v.kind, v.owner, v.pool_id, v.currency, v.amount, v.remaining, v.valid_from, v.valid_until,
-           v.issued_on, v.materials, v.material_groups, v.minimum_order,
-           array(select m.account from voucher_member m where m.voucher_id = v.voucher_id order by 1) as members
-    from voucher v
-    where (v.owner = :account or v.voucher_id in (select voucher_id from voucher_member where account = :account))
-      and (cast(:kind as text) is null or v.kind = :kind)
-      and (not :usable or ((v.valid_until is null or v.valid_until >= :today) and v.remaining > 0
-                           and (v.kind <> 'coupon' or v.remaining = v.amount)))
-      and v.voucher_id > :after
-    order by v.voucher_id
-    limit :rows
+    with n as materialized (
+        select * from unnest(
+            cast(:ids as text[]), cast(:kinds as text[]), cast(:owners as text[]), cast(:currencies as text[]),
+            cast(:amounts as bigint[]), cast(:froms as date[]), cast(:untils as date[]), cast(:issued as date[]),
+            cast(:materials as text[]), cast(:material_groups as text[]), cast(:minimums as bigint[]))
+            as n (voucher_id, kind, owner, currency, amount, valid_from, valid_until, issued_on, materials,
+                  material_groups, minimum_order)),
+    kept as (
+        insert into voucher (voucher_id, kind, owner, currency, amount, remaining, valid_from, valid_until, issued_on,
+                             materials, material_groups, minimum_order, made_by, made_at)
+        select voucher_id, kind, owner, currency, amount, 0, valid_from, valid_until, issued_on,
+               string_to_array(materials, :separator), string_to_array(material_groups, :separator),
+               minimum_order, :made_by, cast(:made_at as timestamptz)
+        from n),
+    marked as (update account set extras = true where account in (select owner from n) and not extras)
+    insert into voucher_member (account, voucher_id) select owner, voucher_id from n
     """
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which vouchers of an account a list shows."""
+async def known(connection: AsyncConnection, voucher_ids: Sequence[str]) -> set[str]:
+    """Those of these ids that vouchers have already."""
+    found = await connection.execute(KNOWN, {"voucher_ids": list(voucher_ids)})
+    return {row.voucher_id for row in found}
 
-    account: str
-    kind: str | None
-    usable_on: date | None
+
+async def add_many(connection: AsyncConnection, made: Sequence[Voucher], made_by: str, now: datetime) -> None:
+    """Keeps new coupons and cards at nothing, each for its owner; an id that is taken meanwhile is an error."""
+    names = (
+        "ids",
+        "kinds",
+        "owners",
+        "currencies",
+        "amounts",
+        "froms",
+        "untils",
+        "issued",
+        "materials",
+        "material_groups",
+        "minimums",
+    )
+    rows = (
+        (
+            one.voucher_id,
+            one.kind,
+            one.owner,
+            one.currency,
+            one.amount,
+            one.valid_from,
+            one.valid_until,
+            one.issued_on,
+            SEPARATOR.join(sorted(one.materials)),
+            SEPARATOR.join(sorted(one.material_groups)),
+            one.minimum_order,
+        )
+        for one in made
+    )
+    parameters = {**columns(names, rows), "made_by": made_by, "made_at": now, "separator": SEPARATOR}
+    await connection.execute(ADD_MANY, parameters)
 
 
 async def add_pool(connection: AsyncConnection, pool: VoucherPool, granted_by: str, now: datetime) -> bool:
@@ -105,11 +140,6 @@ async def pool_by_id(connection: AsyncConnection, pool_id: str, *, lock: bool = 
     query = text(f"{POOL} for update" if lock else POOL)
     row = (await connection.execute(query, {"pool_id": pool_id})).one_or_none()
     return None if row is None else _pool(row)
-
-
-async def pools_of(connection: AsyncConnection, account: str) -> list[VoucherPool]:
-    """The voucher pools of a management account."""
-    return [_pool(row) for row in await connection.execute(POOLS, {"account": account})]
 
 
 async def save_made(connection: AsyncConnection, pool: VoucherPool) -> None:
@@ -141,19 +171,6 @@ async def add(connection: AsyncConnection, voucher: Voucher, made_by: str, now: 
     return found.one_or_none() is not None
 
 
-async def vouchers(connection: AsyncConnection, wanted: Wanted, after: str, rows: int) -> list[Voucher]:
-    """The vouchers, coupons and cards of an account, by id."""
-    parameters = {
-        "account": wanted.account,
-        "kind": wanted.kind,
-        "usable": wanted.usable_on is not None,
-        "today": wanted.usable_on or date.min,
-        "after": after,
-        "rows": rows,
-    }
-    return [_voucher(row) for row in await connection.execute(USABLE, parameters)]
-
-
 def _pool(row: Row[Any]) -> VoucherPool:
     return VoucherPool(
         row.pool_id,
@@ -166,23 +183,4 @@ def _pool(row: Row[Any]) -> VoucherPool:
         row.valid_until,
         frozenset(row.materials),
         frozenset(row.material_groups),
-    )
-
-
-def _voucher(row: Row[Any]) -> Voucher:
-    return Voucher(
-        voucher_id=row.voucher_id,
-        kind=row.kind,
-        owner=row.owner,
-        currency=row.currency,
-        amount=row.amount,
-        remaining=row.remaining,
-        valid_from=row.valid_from,
-        valid_until=row.valid_until,
-        issued_on=row.issued_on,
-        materials=frozenset(row.materials),
-        material_groups=frozenset(row.material_groups),
-        minimum_order=row.minimum_order,
-        pool_id=row.pool_id,
-        members=frozenset(row.members),
     )
