@@ -182,7 +182,12 @@ class UnitOfWork:
     async def flush(self) -> None:
         """Writes what was scheduled and emitted."""
         await self.flush_timers()
+        await self.flush_outbox()
+
+    async def flush_outbox(self) -> None:
+        """Writes what was emitted so far, so that a long command holds little of it in memory."""
         await insert_outbox(self.connection, self.outbox)
+        self.outbox.clear()
 
     async def flush_timers(self) -> None:
         if self._timers_cancelled:

@@ -1,8 +1,10 @@
 """Opening balance imports: one person drafts, the preview shows each row's fate, another person posts."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from re import fullmatch
 from secrets import token_bytes
 from typing import Annotated, Any, Final
@@ -10,10 +12,11 @@ from uuid import UUID
 
 from chassis.http import CurrentPrincipal, FieldError, Now, Policy, Problem, Reader, Work, listed
 from chassis.listing import ListField, Listing
-from chassis.sheets import CSV, XLSX, TableRow, UnreadableTable, read_table
+from chassis.sheets import CSV, XLSX, TableRow, UnreadableTable, table_rows
 from contracts.money import UNSIGNED_DECIMAL, Amount, decimals, minor_units
 from contracts.text import Code, CurrencyCode, Id
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
 from fund_pool.api.common import APPROVERS, FINANCE, MAKERS, Body, router
@@ -28,6 +31,7 @@ from fund_pool.repository.opening import Import
 ROWS_MAX: Final = 10_000
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 FAULTS_SHOWN_MAX: Final = 100
+PART_ACCOUNTS: Final = 1_000
 
 FILE_ROWS_MAX: Final = 100_000
 FILE_BYTES_MAX: Final = 24 * 1024 * 1024
@@ -197,12 +201,11 @@ async def draft_from_file(request: Request, work: Work, principal: CurrentPrinci
     Columns: account, account_type, currency, and amount, or for an overdraft granted and used; effective_date.
     """
     try:
-        table = read_table(await request.body(), REQUIRED, OPTIONAL, rows_max=FILE_ROWS_MAX)
+        rows = await asyncio.to_thread(_file_rows, await request.body())
     except UnreadableTable as unreadable:
         raise Problem(422, "unreadable-table", detail=f"{unreadable}.") from None
-    if not table:
+    if not rows:
         raise Problem(422, "unreadable-table", detail="The table has no rows.")
-    rows = [_file_row(row) for row in table]
     import_id = uuid7(work.now, token_bytes(RANDOM_BYTES))
     await opening_rows.add_draft(work.connection, import_id, rows, principal.subject, work.now)
     draft = Import(import_id, "draft", principal.subject, work.now, None, None, rows, None)
@@ -232,14 +235,10 @@ async def approve_import(
     draft = await _draft_or_refusal(work, import_id)
     if draft.made_by == principal.subject:
         raise Problem.forbidden("An import is approved by another person than its maker.", type="same-person")
-    pools = await pool_rows.locked_pools(work.connection, {row.account for row in draft.rows})
-    done = await opening_rows.opened_before(work.connection, pools)
-    judged = fates(draft.rows, pools, done, work.now)
+    judged = await _judged_in_parts(work.connection, draft.rows, work.now, lock=True)
     _require_postable(judged, body.leave_out_refused)
-    results = [_posted(work, fate, pools, import_id) for fate in judged]
-    await opening_rows.post(
-        work.connection, import_id, results, list(pools.values()), principal.subject, work.now
-    )
+    results = await _posted_in_parts(work, judged, import_id)
+    await opening_rows.close(work.connection, import_id, "posted", principal.subject, work.now, results)
     work.count("opening-balance-import", "posted")
     return _view(await _import_or_404(work.connection, import_id), results)
 
@@ -274,8 +273,41 @@ async def _fates(reader: Reader, found: Import, now: datetime) -> list[Fate]:
     """What became of the rows of a posted import, or would become of them now."""
     if found.status == "posted":
         return found.results or []
-    pools = await pool_rows.pools(reader, {row.account for row in found.rows})
-    return fates(found.rows, pools, await opening_rows.opened_before(reader, pools), now)
+    return await _judged_in_parts(reader, found.rows, now, lock=False)
+
+
+def _parts(rows: Sequence[OpeningRow]) -> Iterator[list[OpeningRow]]:
+    """The rows of so many accounts at a time, the accounts in the order in which they are locked."""
+    by_account: dict[str, list[OpeningRow]] = {}
+    for row in rows:
+        by_account.setdefault(row.account, []).append(row)
+    accounts = iter(sorted(by_account))
+    while part := list(islice(accounts, PART_ACCOUNTS)):
+        yield [row for account in part for row in by_account[account]]
+
+
+async def _judged_in_parts(
+    connection: AsyncConnection, rows: Sequence[OpeningRow], now: datetime, *, lock: bool
+) -> list[Fate]:
+    """The fate of each row by its number; no more pools are held at once than those of a part."""
+    judged: list[Fate] = []
+    load = pool_rows.locked_pools if lock else pool_rows.pools
+    for part in _parts(rows):
+        pools = await load(connection, {row.account for row in part}, now=now)
+        judged += fates(part, pools, await opening_rows.opened_before(connection, pools), now)
+    return sorted(judged, key=lambda fate: fate.row.number)
+
+
+async def _posted_in_parts(work: Work, judged: Sequence[Fate], import_id: UUID) -> list[Fate]:
+    """Posts the rows without fault, under locks that are held; all in one transaction, however many parts."""
+    good = {fate.row.number: fate for fate in judged if fate.fault is None}
+    for part in _parts([fate.row for fate in good.values()]):
+        pools = await pool_rows.pools(work.connection, {row.account for row in part}, now=work.now)
+        posted = [_posted(work, good[row.number], pools, import_id) for row in part]
+        await opening_rows.post(work.connection, import_id, posted, list(pools.values()), work.now)
+        await work.flush_outbox()
+        good |= {fate.row.number: fate for fate in posted}
+    return [good.get(fate.row.number, fate) for fate in judged]
 
 
 def _require_postable(judged: Sequence[Fate], leave_out_refused: bool) -> None:
@@ -283,7 +315,7 @@ def _require_postable(judged: Sequence[Fate], leave_out_refused: bool) -> None:
     if len(refused) == len(judged) or (refused and not leave_out_refused):
         errors: list[FieldError] = [
             {"field": f"rows[{fate.row.number - 1}].{fate.fault.field}", "message": fate.fault.text}
-            for fate in refused
+            for fate in refused[:FAULTS_SHOWN_MAX]
             if fate.fault is not None
         ]
         raise Problem.conflict(
@@ -292,12 +324,14 @@ def _require_postable(judged: Sequence[Fate], leave_out_refused: bool) -> None:
 
 
 def _posted(work: Work, fate: Fate, pools: dict[str, Pool], import_id: UUID) -> Fate:
-    if fate.fault is not None:
-        return fate
     pool = pools[fate.row.account]
     posted = post(fate.row, pool, str(import_id), work.now)
     publish(work, posted, pool)
     return Fate(fate.row, None, posted.entry.number)
+
+
+def _file_rows(body: bytes) -> list[OpeningRow]:
+    return [_file_row(row) for row in table_rows(body, REQUIRED, OPTIONAL, rows_max=FILE_ROWS_MAX)]
 
 
 def _file_row(row: TableRow) -> OpeningRow:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fund_pool.domain.opening import Fate, FundAccountKey, OpeningRow, RowFault
 from fund_pool.domain.pool import Pool
-from fund_pool.repository import ledger
+from fund_pool.repository import extras, ledger
 from fund_pool.tables import opening_import
 
 POST: Final = text(
@@ -78,19 +78,18 @@ async def opened_before(connection: AsyncConnection, accounts: Collection[str]) 
 async def post(
     connection: AsyncConnection,
     import_id: UUID,
-    results: Sequence[Fate],
+    posted: Sequence[Fate],
     pools: Sequence[Pool],
-    decided_by: str,
     now: datetime,
 ) -> None:
-    """Writes what was posted, marks the fund accounts, and closes the import with each row's result."""
+    """Writes what was posted, and marks the fund accounts."""
     names = ("row_accounts", "row_types", "row_currencies", "row_numbers", "row_entries")
-    posted = ((*fate.row.key, fate.row.number, fate.entry_number) for fate in results if fate.fault is None)
+    rows = ((*fate.row.key, fate.row.number, fate.entry_number) for fate in posted)
     await connection.execute(
         POST,
-        {**ledger.parameters(pools, now), **ledger.columns(names, posted), "import_id": import_id},
+        {**ledger.parameters(pools, now), **ledger.columns(names, rows), "import_id": import_id},
     )
-    await close(connection, import_id, "posted", decided_by, now, results)
+    await extras.save(connection, pools, now)
 
 
 async def close(
