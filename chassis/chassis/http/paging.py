@@ -85,7 +85,7 @@ Page = Annotated[PageRequest, Depends(page_request)]
 
 def encode_cursor(scope: str, parts: tuple[Any, ...]) -> str:
     """The opaque cursor of a place in the list `scope`."""
-    content = orjson.dumps(parts)
+    content = orjson.dumps(parts, default=str)
     return urlsafe_b64encode(_check(scope, content) + content).decode().rstrip("=")
 
 

@@ -212,7 +212,7 @@ def inspect(world: World) -> None:
     assert not any(between.values())
 
 
-@settings(max_examples=500 if NIGHTLY else 80, deadline=None)
+@settings(max_examples=500 if NIGHTLY else 80, deadline=None, print_blob=True)
 @given(st.lists(step, min_size=50 if NIGHTLY else 1, max_size=500 if NIGHTLY else 40))
 def test_the_books_stand_after_every_document(steps: list[Any]) -> None:
     """Balanced per currency, equal to the fold, within limits, books covered, refused means unchanged."""

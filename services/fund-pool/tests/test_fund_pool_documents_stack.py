@@ -355,6 +355,7 @@ async def test_an_unmatched_payment_is_placed_by_one_and_approved_by_another(
         "top-up",
         "top-up-offline",
         "closing balance",
+        "",
     ]
     day = await people.maker.get("/accounts/A-1/balances?effective_on=2026-03-01")
     assert day.json()["fund_accounts"][0]["balance"]["amount"] == "0.00"

@@ -132,7 +132,7 @@ async def test_a_grant_hides_documents_from_other_roles(finance: httpx.AsyncClie
     ("name", "action", "method", "path"),
     [
         ("usage-rule", "view", "GET", "/organisations/BUS-1/usage-rules"),
-        ("deduction-order", "make", "PUT", "/deduction-orders/ORG-SHANGHAI"),
+        ("deduction-order", "view", "GET", "/deduction-orders/ORG-SHANGHAI"),
         ("account-type", "make", "PUT", "/organisations/ORG-SHANGHAI/account-types/rebate"),
         ("voucher-pool", "make", "POST", "/voucher-pools"),
         ("opening-balance", "make", "POST", "/opening-balance-imports"),

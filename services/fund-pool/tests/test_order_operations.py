@@ -334,12 +334,13 @@ step = st.one_of(
 
 
 @settings(
-    max_examples=1000 if NIGHTLY else 120,
+    max_examples=500 if NIGHTLY else 120,
     deadline=None,
+    print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
-    steps=st.lists(step, max_size=25),
+    steps=st.lists(step, max_size=500 if NIGHTLY else 25),
     cash=st.integers(0, 150),
     line=st.integers(0, 100),
     voucher=st.integers(1, 60),

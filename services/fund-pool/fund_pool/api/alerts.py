@@ -128,7 +128,7 @@ class Quotas(BaseModel):
 async def read_quota(account: Id, reader: Reader) -> Quotas:
     """The available quota in each currency that the account has a fund account or an alert in."""
     pool = await pool_or_404(reader, account)
-    currencies = {currency for _, currency in pool.fund_accounts} | set(pool.watches)
+    currencies = {currency for _, currency in pool.fund_accounts} | set(pool.watches) | set(pool.commons)
     return Quotas(account=account, quotas=[_quota_view(pool, currency) for currency in sorted(currencies)])
 
 
