@@ -25,6 +25,7 @@ TOPICS: Final = (
     "credit-checked",
     "order-decided",
     "balance-changed",
+    "entry-posted",
     "quota-low",
     "relationship-changed",
     "notification-status",

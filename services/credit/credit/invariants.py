@@ -228,7 +228,9 @@ FACTS: Final = {
             from sales_order o
             join credit_check c on c.source = o.source and c.order_id = o.order_id and c.check_number = o.order_check
             cross join lateral (select cast(convert_from(c.body, 'UTF8') as jsonb) as body) b
-            where o.status = 'accepted') accepted
+            where o.status = 'accepted'
+              and not exists (select from credit_check r where r.source = o.source and r.order_id = o.order_id
+                                and r.operation = 'return')) accepted
         left join (values {DECIMALS}) as d (currency, decimals) using (currency)
     """,
     "parked-events": "select source, order_id, order_revision from parked_revision",
