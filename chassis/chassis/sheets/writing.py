@@ -195,7 +195,9 @@ class ExcelTable(Generic[Row]):
     def _local(self, moment: datetime) -> datetime:
         return moment.astimezone(self._zone).replace(tzinfo=None)
 
-    def _write_number(self, sheet: "Worksheet", row: int, at: int, text: str, *, summed: bool = False) -> None:
+    def _write_number(
+        self, sheet: "Worksheet", row: int, at: int, text: str, *, summed: bool = False
+    ) -> None:
         if sum(character.isdecimal() for character in text) > EXACT_DIGITS_MAX:
             sheet.write_string(row, at, text)
         else:
