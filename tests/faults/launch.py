@@ -166,7 +166,7 @@ def hurry_deliveries() -> None:
     def limits(self: Settings) -> Limits:
         return replace(usual(self), lease=LEASE, report_wait=REPORT_WAIT, unknown_wait=UNKNOWN_WAIT)
 
-    desk.RATES = {}  # type: ignore[misc]
+    desk.recipient_rates = dict  # type: ignore[assignment]
     Settings.limits = property(limits)  # type: ignore[assignment, method-assign]
 
 

@@ -429,7 +429,12 @@ FACTS: Final = {
             where kind <> 'overdraft') c on true
         where o.status = 'accepted' and o.total > coalesce(c.settled, 0)
     """,
-    "quota-notices": "select cast(episode_id as text), kind, reminder_number from quota_notice",
+    "quota-notices": """
+        select cast(n.episode_id as text), n.kind, n.reminder_number
+        from quota_notice n
+        join quota_episode e using (account, currency, episode_id)
+        where e.ended_at is null or e.ended_at >= date_trunc('day', now(), 'UTC') - interval '60 days'
+    """,
     "relationships": "select relationship_id, version, state from relationship",
 }
 """What other services state too. A return moves money only, so an order with one is left out of the exposure."""

@@ -39,7 +39,7 @@ async def send(context: ServiceContext) -> None:
             at_once_max=settings.deliveries_at_once_max,
             poll_seconds=settings.delivery_poll_seconds,
             random=SystemRandom(),
-            rates=settings.rates,
+            paces=settings.paces,
         )
         await sender.run()
 

@@ -1,7 +1,6 @@
 """Takes what is announced, decides who is told, and writes it down: for events, timers, and rehearsals alike."""
 
-import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,19 +21,19 @@ from notify.domain.announcements import (
     announcement,
 )
 from notify.domain.delivery import Change, Channel, Delivery, State, applied, cancelled
-from notify.domain.noise import Rate, Spell
+from notify.domain.noise import Spell
 from notify.domain.places import entity_place, is_account
 from notify.domain.planning import Plan, Planned, World, expiry, plan
 from notify.domain.rules import Rule, in_force
 from notify.domain.status import Origin
-from notify.domain.templates import Style, style_of
-from notify.endings import ending_step, report_token, tell
+from notify.endings import acknowledge_token, ending_step, report_token, tell
 from notify.repository import contacts as contact_rows
 from notify.repository import deliveries, notices, reference
 from notify.repository import rules as rule_rows
 from notify.repository.deliveries import Locked, NewDelivery, Step
 from notify.repository.notices import NewNotice, Thread
 from notify.rule_bodies import rule_of
+from notify.settings import recipient_rates
 
 NOTICES: Final = UUID("b2b7f1a4-6d0c-4a54-8a5e-0f2b8a3b0c51")
 ESCALATE: Final = "escalate"
@@ -44,14 +43,6 @@ GATHER_GRACE: Final = timedelta(minutes=5)
 """What waits to be gathered goes out by itself when nobody has gathered it for so long."""
 NOT_TOLD: Final = frozenset({"overtaken", "overdue", "stale", "no-rule"})
 """Reasons for which a notice itself is of no use, whoever would have got it."""
-RATES: Final[Mapping[Channel, Rate]] = {
-    channel: {
-        Channel.SMS: Rate(20, timedelta(minutes=3)),
-        Channel.TWILIO: Rate(20, timedelta(minutes=3)),
-    }.get(channel, Rate(60, timedelta(minutes=1)))
-    for channel in Channel
-}
-"""What one person may get by a channel: 20 SMS at once and 20 an hour, 60 of everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +85,7 @@ async def load_world(work: UnitOfWork, announced: Sequence[Announcement]) -> Wor
         rules=in_force([rule_of(row.id, row.body) for row in await rule_rows.stored(connection)]),
         silences=[rule_rows.silence_of(row) for row in await rule_rows.silences(connection, work.now)],
         arrivals=await rule_rows.arrivals(connection, all_places, work.now),
-        rates=RATES,
+        rates=recipient_rates(),
     )
 
 
@@ -105,7 +96,7 @@ class PlannedDelivery:
     delivery: Delivery
     planned: Planned
     origin: Origin
-    rule: Rule | None
+    is_acknowledgeable: bool
 
     def stopped(self, reason: str, now: datetime) -> "PlannedDelivery":
         change = cancelled(self.delivery, reason)
@@ -124,17 +115,8 @@ class PlannedDelivery:
             language=contact.language,
             time_zone=contact.time_zone,
             report_token=report_token(),
-            acknowledge_token=self._acknowledge_token(),
+            acknowledge_token=acknowledge_token() if self.is_acknowledgeable else None,
         )
-
-    def _acknowledge_token(self) -> str | None:
-        """A link to acknowledge by, where acknowledging changes something and the channel can show it."""
-        rule = self.rule
-        waits = rule is not None and (
-            rule.repeats or (rule.escalation is not None and rule.escalation.unless == "acknowledged")
-        )
-        has_room = style_of(self.delivery.channel) is not Style.SMS
-        return secrets.token_urlsafe(24) if waits and has_room else None
 
 
 @dataclass(slots=True)
@@ -204,7 +186,7 @@ class Desk:
     def _move(self, said: Announcement) -> None:
         step, ended_at = self.moved.get(said.thread, (self._last_step(said.thread), None))
         if said.ends and said.step >= step:
-            ended_at = self.work.now
+            ended_at = said.occurred_at
         self.moved[said.thread] = max(step, said.step), ended_at
 
     def _overdue(self, said: Announcement) -> None:
@@ -235,7 +217,9 @@ class Desk:
         self.notices.append(notice)
         self.work.count("notice", notice.kind)
         planned = [
-            PlannedDelivery(delivery_of(notice, one, now), one, told.origin, made.rule)
+            PlannedDelivery(
+                delivery_of(notice, one, now), one, told.origin, is_acknowledgeable(said, made.rule)
+            )
             for one in made.deliveries
         ]
         self.planned.setdefault(said.thread, []).extend(planned)
@@ -247,8 +231,9 @@ class Desk:
         for one in made.deliveries:
             if (one.contact_place, one.recipient, one.channel) not in taken:
                 delivery = delivery_of(notice, one, self.work.now)
+                acknowledgeable = is_acknowledgeable(told.announcement, made.rule)
                 self.planned.setdefault(told.announcement.thread, []).append(
-                    PlannedDelivery(delivery, one, told.origin, made.rule)
+                    PlannedDelivery(delivery, one, told.origin, acknowledgeable)
                 )
 
     def _set_timers(self, told: Told, made: Plan, reminder: int) -> None:
@@ -306,6 +291,11 @@ class Desk:
 
 def _spell_key(said: Announcement) -> tuple[str, str]:
     return said.place, said.thread.currency
+
+
+def is_acknowledgeable(said: Announcement, rule: Rule | None) -> bool:
+    """Whether the notice carries a link to acknowledge by: its thread goes on, and it changes something."""
+    return said.ends is None and rule is not None and rule.waits_for_acknowledgement
 
 
 def new_notice(told: Told, made: Plan, *, id: UUID | None = None, reminder: int = 0) -> NewNotice:

@@ -14,10 +14,12 @@ from notify.domain.answers import Answer
 from notify.domain.delivery import FORWARD, Change, Delivery, FollowUp, applied, follow_up, followed
 from notify.domain.status import Origin, status
 from notify.repository import deliveries
-from notify.repository.deliveries import Locked, Step
+from notify.repository.deliveries import Locked, NewFollowUp, Step
 
 FOLLOW_UPS: Final = UUID("0e0a1a53-3a40-4bd5-bb0d-2a2d86d2a6a9")
 TOKEN_BYTES: Final = 24
+ACKNOWLEDGE_BYTES: Final = 12
+"""96 bits that cannot be guessed, in 16 characters: the link stands in SMS too."""
 CARRIED_GRACE: Final = timedelta(hours=1)
 """How much longer a carried delivery waits than the one that carries it."""
 
@@ -35,6 +37,11 @@ class Outcome:
 def report_token() -> str:
     """What only the gateway is told, and what it proves itself by when it reports."""
     return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def acknowledge_token() -> str:
+    """What a recipient acknowledges by."""
+    return secrets.token_urlsafe(ACKNOWLEDGE_BYTES)
 
 
 def tell(work: UnitOfWork, delivery: Delivery, origin: Origin) -> str:
@@ -129,7 +136,15 @@ def follow_up_id(up: FollowUp) -> UUID:
 
 async def insert_follow_ups(work: UnitOfWork, ups: Sequence[FollowUp]) -> set[UUID]:
     """Stores the deliveries that follow others; returns their ids."""
-    made = [(followed(up, follow_up_id(up), work.now), up.original.id, report_token()) for up in ups]
+    made = [
+        NewFollowUp(
+            delivery=followed(up, follow_up_id(up), work.now),
+            original_id=up.original.id,
+            report_token=report_token(),
+            acknowledge_token=acknowledge_token(),
+        )
+        for up in ups
+    ]
     inserted = await deliveries.insert_follow_ups(work.connection, made, work.now)
     for up in ups:
         if follow_up_id(up) in inserted:

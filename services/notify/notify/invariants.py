@@ -130,6 +130,7 @@ CHECKS: Final = (
     ),
 )
 
+RECENT: Final = "(e.ended_at is null or e.ended_at >= date_trunc('day', now(), 'UTC') - interval '60 days')"
 FACTS: Final = {
     "quota-notices": f"""
         select episode_id,
@@ -138,11 +139,13 @@ FACTS: Final = {
         from (
             select n.episode_id, cast(split_part(n.business_key, '/', -1) as integer) as step
             from notice n
-            where n.family = 'quota-low'
+            join episode e using (account, family, currency, episode_id)
+            where n.family = 'quota-low' and {RECENT}
               and exists (select from delivery d where d.account = n.account and d.notice_id = n.id)) told
         union all
-        select episode_id, 'superseded', 0 from episode
-        where family = 'quota-low' and step = {SUPERSEDED_STEP}
+        select e.episode_id, 'superseded', 0 from episode e
+        where e.family = 'quota-low' and e.step = {SUPERSEDED_STEP} and {RECENT}
     """,
 }
-"""What fund-pool states too: every notice of a low quota; one that is superseded only ends its episode."""
+"""What fund-pool states too: every notice of a low quota, of episodes that have not ended for long, because older ones
+may be pruned; one that is superseded only ends its episode."""

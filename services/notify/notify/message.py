@@ -29,7 +29,8 @@ from notify.rendering import (
 )
 
 LINK_BYTES: Final = 24
-ACKNOWLEDGE_PATH: Final = "/acknowledge/"
+ACKNOWLEDGE_PATH: Final = "/a/"
+"""Short, for it stands in SMS too."""
 VERIFY_PATH: Final = "/verify/"
 
 
@@ -44,6 +45,11 @@ class Message:
     @property
     def kept_body(self) -> bytes | None:
         return None if self.code else self.body
+
+
+def sample_link(public_url: str) -> str:
+    """A link to acknowledge by as it looks in a message, for counting; it opens nothing."""
+    return public_url.rstrip("/") + ACKNOWLEDGE_PATH + "x" * 16
 
 
 def link_hash(token: str) -> bytes:

@@ -140,7 +140,15 @@ def sms_text(template: Template, kind: str, found: Words, reader: Reader) -> str
     count = segments(text).count
     if count > SMS_SEGMENTS_MAX:
         raise NotRenderable("too-long", f"{kind} takes {count} segments, at most {SMS_SEGMENTS_MAX}")
-    return text
+    return _with_link(text, reader)
+
+
+def _with_link(text: str, reader: Reader) -> str:
+    """The SMS with its link, where there is room for it: a notice without one is better than none."""
+    if not reader.link:
+        return text
+    longer = text + phrase("acknowledge-sms", reader.language) + reader.link
+    return longer if segments(longer).count <= SMS_SEGMENTS_MAX else text
 
 
 def composed(template: Template, kind: str, found: Words, reader: Reader) -> Composed:

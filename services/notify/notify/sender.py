@@ -40,8 +40,8 @@ from notify.domain.delivery import (
     cancelled,
     woken,
 )
-from notify.domain.noise import Rate
 from notify.domain.outgoing import Outgoing
+from notify.domain.pace import Door, Pace
 from notify.endings import Outcome, conclude, follow_up_id, insert_follow_ups
 from notify.faults import FaultLog
 from notify.message import Message, Writer
@@ -56,7 +56,7 @@ FAULT_PAUSE_SECONDS: Final = 1.0
 GATHER_SECONDS: Final = 0.005
 """With all hands busy, how long others that are about to get free are waited for, to claim for them together."""
 RATED_SECONDS: Final = 0.1
-"""How soon a lane that its provider's rate has held up looks again."""
+"""How soon a lane that its provider's pace has held up looks again."""
 LOOKS_AFTER_RING_SECONDS: Final = (0.01, 0.05, 0.25)
 """The bell rings just before the commit that stores the deliveries; one of these looks comes after it."""
 DIVERT_MAX: Final = 200
@@ -86,14 +86,14 @@ class Claims:
     to_send: Sequence[Outgoing] = ()
     to_settle: Sequence[Outgoing] = ()
     is_held_up: bool = False
-    """Whether a provider's rate let less through than there were hands."""
+    """Whether a provider's pace let less through than there were hands."""
 
 
 class Sender:
     """Sends the deliveries of all channels; every instance of the service runs one.
 
-    Channels that share an adapter share a lane: one look finds what is due for all of them. `rates` bound what goes to
-    a provider, from all instances together.
+    Channels that share an adapter share a lane: one look finds what is due for all of them. `paces` bound what goes to
+    a provider in every second: all instances book their turns in the database, and each keeps to what it has sent.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Sender:
         at_once_max: int,
         poll_seconds: float,
         random: Random,
-        rates: Mapping[Channel, Rate] | None = None,
+        paces: Mapping[Channel, Pace] | None = None,
     ) -> None:
         self.service = service
         self.channels = channels
@@ -117,7 +117,8 @@ class Sender:
         self.at_once_max = at_once_max
         self.poll_seconds = poll_seconds
         self.random = random
-        self.rates = rates or {}
+        self.paces = paces or {}
+        self.doors = {channel: Door(pace.per_second) for channel, pace in self.paces.items()}
         self.faults = FaultLog()
         self.breakers: dict[Channel, Breaker] = {}
         self.lanes = _lanes(channels)
@@ -207,6 +208,7 @@ class Sender:
                 own = [outgoing.delivery for outgoing in due if outgoing.delivery.channel is channel]
                 metrics.measure_overdue(channel, own, work.now)
             to_send = [taken for outgoing in due if (taken := self._taken(outgoing, work.now))]
+            to_send = await self._book(work, to_send)
             taken_ids = {outgoing.delivery.id for outgoing in to_send}
             to_settle = [outgoing for outgoing in due if outgoing.delivery.id not in taken_ids]
             await deliveries.save_steps(
@@ -215,9 +217,8 @@ class Sender:
             await deliveries.postpone(
                 work.connection, [outgoing.delivery for outgoing in to_settle], work.now + self.limits.lease
             )
-            await self._spend(work, to_send)
             is_held_up = any(
-                channel in self.rates
+                channel in self.paces
                 and open_to[channel] < rows_max
                 and not self.breakers[channel].is_open(work.now)
                 for channel in channels
@@ -232,9 +233,9 @@ class Sender:
     async def _admitted(
         self, work: UnitOfWork, channels: Sequence[Channel], wanted: int
     ) -> dict[Channel, int]:
-        """How much each channel may take now: what its breaker and its rate let through."""
+        """How much each channel may take now: what its breaker and its pace let through."""
         known = await providers.states(work.connection, channels)
-        rated = [channel for channel in channels if channel in self.rates]
+        rated = [channel for channel in channels if channel in self.paces]
         if rated:
             known |= await providers.locked(work.connection, rated)
         room: dict[Channel, int] = {}
@@ -242,19 +243,24 @@ class Sender:
             provider = known.get(channel)
             self.breakers[channel] = _worse(self.breakers.get(channel, Breaker()), provider)
             admitted = self.breakers[channel].admits(wanted, work.now)
-            if channel in self.rates and provider is not None:
-                admitted = self.rates[channel].admitted(provider.arrival, work.now, admitted)
+            if channel in self.paces and provider is not None:
+                admitted = self.paces[channel].room(provider.arrival, work.now, admitted)
             room[channel] = admitted
         return room
 
-    async def _spend(self, work: UnitOfWork, to_send: Sequence[Outgoing]) -> None:
-        """Counts what goes out now against the providers' rates."""
-        for channel, rate in self.rates.items():
-            count = sum(outgoing.delivery.channel is channel for outgoing in to_send)
-            if count:
+    async def _book(self, work: UnitOfWork, to_send: Sequence[Outgoing]) -> list[Outgoing]:
+        """What is to be sent, each with its turn where its provider has a pace."""
+        moment = time.monotonic()
+        turns: dict[UUID, float] = {}
+        for channel, pace in self.paces.items():
+            own = [outgoing.delivery.id for outgoing in to_send if outgoing.delivery.channel is channel]
+            if own:
                 provider = (await providers.locked(work.connection, [channel]))[channel]
-                spent = rate.spent(provider.arrival, work.now, count)
-                await providers.save(work.connection, replace(provider, arrival=spent))
+                booked = pace.turns(provider.arrival, work.now, len(own))
+                await providers.save(work.connection, replace(provider, arrival=booked[-1] + pace.interval))
+                waits = [moment + (turn - work.now).total_seconds() for turn in booked]
+                turns |= dict(zip(own, waits, strict=True))
+        return [replace(outgoing, turn_seconds=turns.get(outgoing.delivery.id)) for outgoing in to_send]
 
     async def divert(self, channel: Channel) -> int:
         """Sends what waits for a provider at rest by its fallback channel instead; returns how many."""
@@ -310,9 +316,22 @@ class Sender:
         if not await self.begin_attempt(outgoing, message):
             await self._release([outgoing])
             return None
+        await self._take_turn(outgoing)
         if time.monotonic() - began_at > TRANSMIT_WITHIN_SECONDS:
             return Answer(Verdict.TRANSIENT, "interrupted", text="stopped before the message went out")
         return await ready.transmit(message.body)
+
+    async def _take_turn(self, outgoing: Outgoing) -> None:
+        """Waits for the turn that was booked, and until this instance has sent little enough lately."""
+        door = self.doors.get(outgoing.delivery.channel)
+        if door is None or outgoing.turn_seconds is None:
+            return
+        await asyncio.sleep(max(0.0, outgoing.turn_seconds - time.monotonic()))
+        while True:
+            wait = door.passes(time.monotonic())
+            if wait <= 0:
+                return
+            await asyncio.sleep(wait)
 
     async def begin_attempt(self, outgoing: Outgoing, message: Message) -> bool:
         """Commits that the provider may have the message from now on, with the bytes that it will get.

@@ -1,15 +1,17 @@
 """Settings of notify: its mail server, its SMS gateway, and how hard it tries."""
 
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from chassis.settings import HttpUrl
+from chassis.settings import HttpUrl, read
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from chassis import Settings as ChassisSettings
 from notify.domain.delivery import Channel, Limits
 from notify.domain.noise import Rate
+from notify.domain.pace import Pace
 
 RECORD_SECONDS: Final = 15
 """What a lease leaves, behind the longest attempt, for writing down how it ended."""
@@ -72,12 +74,42 @@ class Settings(ChassisSettings):
         description="the schemas of Apprise that addresses may have, such as dingtalk,slack",
     )
     sms_per_second_max: int = Field(
-        default=0, ge=0, le=10_000, description="from 1 to 10000, or 0 for as many as there are"
+        default=0, ge=0, le=10_000, description="messages a second from 1 to 10000, or 0 for no limit"
     )
     mail_per_second_max: int = Field(
-        default=0, ge=0, le=10_000, description="from 1 to 10000, or 0 for as many as there are"
+        default=0, ge=0, le=10_000, description="messages a second from 1 to 10000, or 0 for no limit"
+    )
+    recipient_sms_per_hour_max: int = Field(
+        default=20,
+        ge=0,
+        le=3_600,
+        description="messages an hour to one person from 1 to 3600, or 0 for no limit",
+    )
+    recipient_sms_at_once_max: int = Field(
+        default=20, ge=1, le=1_000, description="messages at once to one person from 1 to 1000"
+    )
+    recipient_mail_per_hour_max: int = Field(
+        default=60,
+        ge=0,
+        le=3_600,
+        description="messages an hour to one person from 1 to 3600, or 0 for no limit",
+    )
+    recipient_mail_at_once_max: int = Field(
+        default=60, ge=1, le=1_000, description="messages at once to one person from 1 to 1000"
+    )
+    recipient_other_per_hour_max: int = Field(
+        default=60,
+        ge=0,
+        le=3_600,
+        description="messages an hour to one person by each further channel from 1 to 3600, or 0 for no limit",
+    )
+    recipient_other_at_once_max: int = Field(
+        default=60, ge=1, le=1_000, description="messages at once to one person from 1 to 1000"
     )
     content_days: int = Field(default=30, ge=14, le=3_650, description="days from 14 to 3650")
+    history_days: int = Field(
+        default=730, ge=90, le=3_650, description="days from 90 to 3650, not fewer than those of the content"
+    )
 
     deliveries_at_once_max: int = Field(default=24, ge=1, le=100, description="a whole number from 1 to 100")
     delivery_attempts_max: int = Field(default=12, ge=1, le=50, description="a whole number from 1 to 50")
@@ -112,18 +144,29 @@ class Settings(ChassisSettings):
     def _bounds_agree(self) -> Self:
         if self.delivery_retry_seconds > self.delivery_retry_seconds_max:
             raise ValueError("COFFER_DELIVERY_RETRY_SECONDS is above COFFER_DELIVERY_RETRY_SECONDS_MAX")
+        if self.history_days < self.content_days:
+            raise ValueError("COFFER_HISTORY_DAYS ends before COFFER_CONTENT_DAYS")
         if self.sms_report_seconds < self.sms_validity_minutes * 60:
             raise ValueError("COFFER_SMS_REPORT_SECONDS ends before COFFER_SMS_VALIDITY_MINUTES")
         return self
 
     @property
-    def rates(self) -> dict[Channel, Rate]:
-        """What may go to each provider; a channel without a rate is not held up."""
+    def paces(self) -> dict[Channel, Pace]:
+        """How fast messages may go to each provider; a channel without a pace is not held up."""
         given = {Channel.SMS: self.sms_per_second_max, Channel.EMAIL: self.mail_per_second_max}
+        return {channel: Pace(each_second) for channel, each_second in given.items() if each_second}
+
+    @property
+    def recipient_rates(self) -> dict[Channel, Rate]:
+        """What one person may get by each channel; Twilio carries SMS."""
+        sms = (self.recipient_sms_per_hour_max, self.recipient_sms_at_once_max)
+        mail = (self.recipient_mail_per_hour_max, self.recipient_mail_at_once_max)
+        other = (self.recipient_other_per_hour_max, self.recipient_other_at_once_max)
+        given = {Channel.SMS: sms, Channel.TWILIO: sms, Channel.EMAIL: mail}
         return {
-            channel: Rate(burst=max(1, each_second // 10), interval=timedelta(seconds=1 / each_second))
-            for channel, each_second in given.items()
-            if each_second
+            channel: Rate(burst=at_once, interval=timedelta(hours=1) / per_hour)
+            for channel, (per_hour, at_once) in ((channel, given.get(channel, other)) for channel in Channel)
+            if per_hour
         }
 
     @property
@@ -139,3 +182,9 @@ class Settings(ChassisSettings):
             report_wait=timedelta(seconds=self.sms_report_seconds),
             unknown_wait=timedelta(seconds=self.mail_unknown_seconds),
         )
+
+
+@cache
+def recipient_rates() -> dict[Channel, Rate]:
+    """What one person may get by each channel, as the environment of this process says."""
+    return read(Settings).recipient_rates

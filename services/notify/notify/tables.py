@@ -112,6 +112,7 @@ episode = Table(
     Column("acknowledged_at", DateTime(timezone=True)),
     Column("acknowledged_by", Text),
     Column("changed_at", DateTime(timezone=True), nullable=False),
+    Index("episode_changed", "changed_at"),
 )
 
 notice = Table(
@@ -139,6 +140,7 @@ notice = Table(
     Column("traceparent", Text),
     UniqueConstraint("account", "business_key", name="notice_business_key"),
     Index("notice_event", "event_id"),
+    Index("notice_received", "received_at"),
     Index("notice_episode", "episode_id", postgresql_where=text("episode_id is not null")),
 )
 
@@ -337,4 +339,5 @@ task = Table(
     Column("ticked_by", Text),
     Index("task_list", "assignee", "state", "opened_at"),
     Index("task_opened", "opened_at", "source", "task_id"),
+    Index("task_over", "changed_at", postgresql_where=text("state <> 'opened'")),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ USERNAME: Final = "coffer"
 PASSWORD: Final = "secret"  # noqa: S105  # of servers that live as long as a test
 OK: Final = "250 taken"
 HANG_SECONDS: Final = 30.0
+SLOW_SECONDS: Final = 0.5
 
 
 def quota_low(occurred_at: datetime, **changes: Any) -> QuotaLow:
@@ -153,6 +155,7 @@ class Mail:
 
     recipients: list[str]
     content: bytes
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def message(self) -> EmailMessage:
@@ -169,8 +172,8 @@ class Mail:
 class MailDouble:
     """A mail server on a free port. `rcpt` and `data` are scripts: one entry per attempt, then all goes well.
 
-    An entry is a reply such as "451 later", or one of `close`, `hang` (both say nothing; after DATA the message has
-    been taken) and `drop`, which says nothing either and loses the message.
+    An entry is a reply such as "451 later", or one of `slow`, which takes its time and then goes well, `close`, `hang`
+    (both say nothing; after DATA the message has been taken) and `drop`, which says nothing and loses the message.
     """
 
     authority: trustme.CA
@@ -212,7 +215,7 @@ class MailDouble:
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         entry = self.data[0] if self.data else OK
-        if entry in (OK, "close", "hang"):
+        if entry in (OK, "slow", "close", "hang"):
             assert isinstance(envelope.content, bytes)
             self.taken.append(Mail(list(envelope.rcpt_tos), envelope.content))
         return await _played(server, self.data)
@@ -221,6 +224,9 @@ class MailDouble:
 async def _played(server: SMTP, script: list[str]) -> str:
     """The next reply of a script; closes or hangs the connection where it says so."""
     entry = script.pop(0) if script else OK
+    if entry == "slow":
+        await asyncio.sleep(SLOW_SECONDS)
+        return OK
     if entry == "hang":
         await asyncio.sleep(HANG_SECONDS)
     if entry in ("close", "drop", "hang"):

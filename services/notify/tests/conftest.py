@@ -43,6 +43,7 @@ class Office:
         self.mail = mail
         self.sms = sms
         self.ca_file = mail.ca_file(folder)
+        self.report_url = "http://service.test"
         self.gateways: list[KannelChannel] = []
         self.harness.now = NOW
 
@@ -77,7 +78,7 @@ class Office:
             username=USERNAME,
             password=PASSWORD,
             sender="Coffer",
-            report_url="http://service.test",
+            report_url=self.report_url,
             validity_minutes=240,
             seconds_max=seconds_max,
         )
@@ -97,7 +98,7 @@ class Office:
             at_once_max=options["at_once_max"],
             poll_seconds=options["poll_seconds"],
             random=Random(seed),
-            rates=options.get("rates"),
+            paces=options.get("paces"),
         )
 
     async def send(self, sender: Sender | None = None) -> None:

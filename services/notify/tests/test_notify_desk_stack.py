@@ -380,16 +380,22 @@ async def test_entities_and_the_company_have_people_of_their_own(office: Any) ->
         assert problem(await client.get("/entities/RE-SH/contacts")) == (403, "forbidden")
 
 
-async def test_canary_addresses_are_in_no_topic_log_metric_dead_letter_or_error(
+async def test_canary_addresses_are_in_no_topic_log_metric_trace_dead_letter_or_error(
     office: Any, caplog: Any
 ) -> None:
     """Sent, refused, dead-lettered, refused over HTTP: the addresses are in notify's own tables only."""
     from chassis.metrics import REGISTRY
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
     from prometheus_client import generate_latest
     from structlog.testing import capture_logs
 
+    from chassis import tracing
+
     phone, email = "+8613912345678", "canary.bird@example.com"
     traces = ("13912345678", "canary.bird", "canary@hook")
+    spans = InMemorySpanExporter()
+    tracing.use_processor("notify", "test", SimpleSpanProcessor(spans))
     with capture_logs() as logs, caplog.at_level("DEBUG"):
         async with office.harness.client({"operator"}) as client:
             body = {**LI, "phone": phone, "email": email, "security": True}
@@ -417,12 +423,16 @@ async def test_canary_addresses_are_in_no_topic_log_metric_dead_letter_or_error(
         await office.harness.play_raw("quota-low", b"A-1", b'{"account": "A-1"}')
         dead = await office.harness.rows("select * from dead_letter")
         history = await office.harness.rows("select answer from delivery_history")
+    tracing.shutdown()
+    traced = [span.to_json() for span in spans.get_finished_spans()]
+    assert traced, "spans were made"
     own = [
         record.getMessage() for record in caplog.records if record.name != "mail.log"
     ]  # the test's own server
     places = {
         "log": json.dumps(logs, default=str) + "".join(own),
         "metrics": metrics,
+        "traces": "".join(traced),
         "feed": feed,
         "topics": json.dumps(rows, default=readable),
         "dead letters": str(dead),

@@ -42,7 +42,7 @@ def code_in(text: str) -> str:
 
 async def test_only_health_documentation_and_delivery_reports_need_no_token(office: Any) -> None:
     """Delivery reports and the links in messages prove themselves by the secret in their paths."""
-    own = {"/sms-reports/{token}", "/acknowledge/{token}", "/verify/{token}"}
+    own = {"/sms-reports/{token}", "/a/{token}", "/verify/{token}"}
     assert frozenset(own) == api.OPEN_PATHS
     app = office.harness.context.application()
     assert unprotected_routes(app, open_paths=OPEN_PATHS | api.OPEN_PATHS) == []

@@ -81,16 +81,6 @@ def test_a_rate_never_lets_more_through_than_its_burst_and_its_interval(
         assert len(within) <= burst + 6
 
 
-def test_a_provider_takes_so_many_a_second_and_no_more() -> None:
-    """Ten a second, two at once: 2 now, none at once again, 1 after a tenth of a second, 2 after one."""
-    rate = Rate(2, timedelta(milliseconds=100))
-    assert rate.admitted(None, NOW, 50) == 2
-    arrival = rate.spent(None, NOW, 2)
-    assert rate.admitted(arrival, NOW, 50) == 0
-    assert rate.admitted(arrival, NOW + timedelta(milliseconds=100), 50) == 1
-    assert rate.admitted(arrival, NOW + timedelta(seconds=1), 50) == 2
-
-
 def test_a_breaker_opens_at_the_fifth_fault_and_tries_with_one() -> None:
     breaker = Breaker()
     for _ in range(4):

@@ -1,5 +1,6 @@
 """Noise on a real database: digests, inhibition, silences, quiet hours, acknowledgement, escalation, repeats."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
@@ -8,9 +9,11 @@ from uuid import uuid4
 
 import pytest
 from chassis.testing import only
+from contracts.addressee import Addressee
 from contracts.relationship_changed import Permission
 from notify.domain.people import QuietHours
-from notify.domain.samples import payment_overdue, plan_due
+from notify.domain.samples import credit_alerted, payment_overdue, plan_due
+from notify.domain.sms import segments
 from notify.testing import quota_low
 
 from contracts import NotificationStatus, PaymentOverdue, PlanDue, RelationshipChanged
@@ -229,7 +232,7 @@ async def test_an_overdue_payment_is_repeated_daily_until_it_is_acknowledged(off
         "Payment of A-1 is overdue by CNY 1,245.00",
         "[Reminder 1] Payment of A-1 is overdue by CNY 1,245.00",
     ]
-    link = link_of(office.mail.taken[0], "/acknowledge/")
+    link = link_of(office.mail.taken[0], "/a/")
     async with office.harness.client() as client:
         asked = await client.get(link)
         assert (asked.status_code, "<form" in asked.text) == (200, True)
@@ -238,11 +241,62 @@ async def test_an_overdue_payment_is_repeated_daily_until_it_is_acknowledged(off
         assert len(office.mail.taken) == 3, "a scanner that opens the link acknowledges nothing"
         assert (await client.post(link)).status_code == 200
         assert "<form" not in (await client.get(link)).text
-        assert (await client.post("/acknowledge/guessed")).status_code == 404
+        assert (await client.post("/a/guessed")).status_code == 404
     for _ in range(6):
         await fire(office, hours=24)
         await office.send()
     assert len(office.mail.taken) == 3
+    [episode] = await office.harness.rows("select acknowledged_by from episode")
+    assert episode == {"acknowledged_by": "li"}
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+async def test_an_sms_is_acknowledged_by_its_short_link(office: Any, language: str) -> None:
+    """At most three segments with the link; opening it does nothing, its button stops repeats; the end has no link."""
+    await office.contact(email=None, language=language)
+    await office.harness.play(overdue(at=office.now), quota_low(office.now))
+    await office.send()
+    with_link = [sms.text for sms in office.sms.taken if "http" in sms.text]
+    assert len(with_link) == 1, "a low quota is not repeated by notify and waits for nobody"
+    link = with_link[0].partition("http://127.0.0.1:8005")[2]
+    assert re.fullmatch(r"/a/[A-Za-z0-9_-]{16}", link)
+    assert with_link[0].endswith(link)
+    assert segments(with_link[0]).count <= 3
+    async with office.harness.client() as client:
+        assert "<form" in (await client.get(link)).text
+        assert await office.harness.rows("select 1 from episode where acknowledged_at is not null") == []
+        assert (await client.post(link)).status_code == 200
+    await fire(office, hours=24)
+    await office.send()
+    texts = [sms.text for sms in office.sms.taken if "A-1" in sms.text and "1,245.00" in sms.text]
+    assert len(texts) == 1, "nothing is repeated any more"
+    await office.harness.play(overdue("cleared", office.now))
+    await office.send()
+    assert "http" not in office.sms.taken[-1].text
+
+
+async def test_the_fallback_of_a_notice_can_be_acknowledged_too(office: Any) -> None:
+    """The mail of an order that is held is refused; the SMS that takes its place has a link of its own."""
+    body = {
+        "position": 1,
+        "kinds": ["payment-overdue"],
+        "recipients": [{"by": "security"}],
+        "channels": ["email"],
+        "fallback": ["sms"],
+        "repeat_seconds": 86_400,
+        "repeat_max": 5,
+    }
+    await office.contact()
+    async with office.harness.client({"operator"}) as client:
+        assert (await client.put("/rules/mail-first", json=body)).status_code == 200
+    office.mail.rcpt.append("550 5.1.1 unknown")
+    await office.harness.play(overdue(at=office.now))
+    await office.send()
+    await office.send()
+    [sms] = office.sms.taken
+    link = sms.text.partition("http://127.0.0.1:8005")[2]
+    async with office.harness.client() as client:
+        assert (await client.post(link)).status_code == 200
     [episode] = await office.harness.rows("select acknowledged_by from episode")
     assert episode == {"acknowledged_by": "li"}
 
@@ -289,6 +343,33 @@ async def test_who_is_reached_is_not_escalated(office: Any) -> None:
     await office.send()
     await fire(office, hours=5)
     assert {row[0] for row in await office.deliveries("recipient")} == {"li"}
+
+
+@pytest.mark.parametrize("is_acknowledged", [False, True])
+async def test_a_held_order_that_nobody_acknowledges_is_escalated(office: Any, is_acknowledged: bool) -> None:
+    """The approver has it by SMS and mail; a day later the credit manager is told, unless somebody pressed a button."""
+    company = {"account": "the company", "security": False}
+    await office.contact("an", **company, roles=frozenset({"credit-approver"}))
+    await office.contact("bo", **company, roles=frozenset({"credit-manager"}))
+    held = replace(
+        credit_alerted("order-held"),
+        addressees=[Addressee(kind="role", id="credit-approver")],
+        occurred_at=office.now,
+    )
+    await office.harness.play(held)
+    await office.send()
+    links = [link_of(mail, "/a/") for mail in office.mail.taken]
+    assert [mail.recipients for mail in office.mail.taken] == [["an@example.com"]]
+    assert len({*links, office.sms.taken[0].text.partition("http://127.0.0.1:8005")[2]}) == 2, (
+        "a link for each"
+    )
+    if is_acknowledged:
+        async with office.harness.client() as client:
+            assert (await client.post(links[0])).status_code == 200
+    await fire(office, hours=24)
+    await office.send()
+    told_later = [(mail.recipients[0], mail.message["Subject"][:12]) for mail in office.mail.taken[1:]]
+    assert told_later == ([] if is_acknowledged else [("bo@example.com", "[Escalated] ")])
 
 
 async def test_a_cut_off_that_is_settled_is_reminded_of_no_more(office: Any) -> None:

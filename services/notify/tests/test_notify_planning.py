@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 from contracts.addressee import Addressee
-from notify.desk import RATES
 from notify.domain.announcements import NOTHING_TOLD, RESOLVED_STEP, Announcement, announcement
 from notify.domain.delivery import Channel, Role, State
 from notify.domain.noise import Silence, Spell
@@ -17,6 +16,7 @@ from notify.domain.places import COMPANY
 from notify.domain.planning import Planned, World, escalated, plan, recipients
 from notify.domain.rules import PRODUCT_RULES, By, Condition, Rule, Selector, choose
 from notify.domain.samples import allocation, cash_gap, credit_alerted, payment_overdue, plan_due, task
+from notify.settings import Settings
 from notify.testing import quota_low
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
@@ -38,7 +38,9 @@ def world(*contacts: Contact, **changes: Any) -> World:
     by_place: dict[str, list[Contact]] = {}
     for one in contacts:
         by_place.setdefault(one.account, []).append(one)
-    return World(contacts=by_place, **{"rules": PRODUCT_RULES, "rates": RATES, **changes})
+    return World(
+        contacts=by_place, **{"rules": PRODUCT_RULES, "rates": Settings().recipient_rates, **changes}
+    )
 
 
 def planned(

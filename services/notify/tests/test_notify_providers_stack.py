@@ -15,9 +15,9 @@ import pytest
 from notify.channels.catalogue import CatalogueChannel
 from notify.channels.webhook import WebhookChannel
 from notify.domain.delivery import Channel
-from notify.domain.noise import Rate
+from notify.domain.pace import Pace
 from notify.domain.samples import cash_gap, plan_exceeded
-from notify.pruning import prune_once
+from notify.pruning import forget_once
 from notify.testing import HOST, quota_low
 
 pytestmark = pytest.mark.stack
@@ -95,12 +95,12 @@ async def test_another_instance_leaves_the_provider_alone_too_and_one_message_tr
     await second.service.database.close()
 
 
-async def test_a_backlog_drains_no_faster_than_the_configured_rate(office: Any) -> None:
-    """Two at once and ten a second, for all together: 2, then 1 after a tenth of a second, 2 after another second."""
+async def test_all_instances_together_book_no_more_turns_than_the_pace(office: Any) -> None:
+    """Ten a second for all: 2 that are due within 150 ms, then 1 after a tenth of a second, 2 after another second."""
     await office.contact(phone=None)
     await office.harness.play(*(quota_low(office.now, episode_id=f"E-{number}") for number in range(12)))
-    rates = {Channel.EMAIL: Rate(2, timedelta(milliseconds=100))}
-    senders = [office.sender(rates=rates), office.sender(rates=rates, seed=2)]
+    paces = {Channel.EMAIL: Pace(10)}
+    senders = [office.sender(paces=paces), office.sender(paces=paces, seed=2)]
     counts = []
     for seconds in (0, 0, 0.1, 1):
         office.wait(seconds=seconds)
@@ -109,15 +109,36 @@ async def test_a_backlog_drains_no_faster_than_the_configured_rate(office: Any) 
     assert counts == [2, 0, 1, 2]
 
 
+async def test_a_backlog_drains_without_exceeding_the_pace_in_any_second(office: Any) -> None:
+    """Forty at twenty a second by two instances, on the real clock, with the moments at which the server took them."""
+    await office.contact(phone=None)
+    office.harness.now = datetime.now(UTC)
+    await office.harness.play(*(quota_low(office.now, episode_id=f"E-{number}") for number in range(40)))
+    office.harness.now = None
+    paces = {Channel.EMAIL: Pace(20)}
+    first = office.sender(paces=paces)
+    other = office.harness.instance()
+    running = [first, office.sender(other, paces=paces, seed=2)]
+    tasks = [asyncio.create_task(sender.run()) for sender in running]
+    await office.until(lambda: len(office.mail.taken) == 40, seconds=20)
+    for sender in running:
+        sender.service.stopping.set()
+    await asyncio.gather(*tasks)
+    await other.database.close()
+    moments = [mail.at for mail in office.mail.taken]
+    assert all(later - earlier > 0.9 for earlier, later in zip(moments, moments[20:], strict=False))
+    assert moments[-1] - moments[0] < 6, "and it does drain"
+
+
 async def test_addresses_and_texts_are_forgotten_after_their_time(office: Any) -> None:
     await office.contact(phone=None)
     await office.harness.play(quota_low(office.now))
     await office.send()
     office.wait(days=29)
-    assert await prune_once(office.harness.context, timedelta(days=30)) == 0
+    assert await forget_once(office.harness.context, timedelta(days=30)) == 0
     office.wait(days=2)
     await office.harness.play(quota_low(office.now, episode_id="E-2"))
-    assert await prune_once(office.harness.context, timedelta(days=30)) == 1
+    assert await forget_once(office.harness.context, timedelta(days=30)) == 1
     assert len(await office.harness.rows("select * from delivery_content")) == 1
     assert len(await office.harness.rows("select * from delivery_history where state = 'sent'")) == 1
 
@@ -216,3 +237,26 @@ async def test_the_catalogue_says_yes_or_nothing_certain(office: Any, status: in
     message = json.loads(body)
     assert message["title"] == "Cash gap of Shanghai branch: CNY 350,000.00 from 2026-11-20"
     assert "Lowest balance: CNY -250,000.00" in message["message"]
+
+
+async def test_every_channel_of_a_person_has_a_delivery_of_its_own(office: Any) -> None:
+    """Mail, a webhook and one of the catalogue's: one fails, one is unknown, one arrives, each on its row."""
+    async with receiver(500) as (chat, _), receiver(410) as (hook, _):
+        channels = (Channel.APPRISE, Channel.WEBHOOK, Channel.EMAIL)
+        further = {Channel.APPRISE: chat.replace("http://", "json://"), Channel.WEBHOOK: hook}
+        secrets = {Channel.WEBHOOK: SECRET}
+        await office.contact(
+            phone=None, further=further, secrets=secrets, preferences={"cash-gap": channels}, **PREPARER
+        )
+        await office.harness.play(replace(cash_gap("appeared"), occurred_at=office.now))
+        await office.send(
+            office.sender(
+                catalogue=CatalogueChannel(seconds_max=10),
+                hooks=WebhookChannel(seconds_max=5, allows_private=True),
+            )
+        )
+    assert await office.deliveries("channel, state") == [
+        ("apprise", "unknown"),
+        ("email", "sent"),
+        ("webhook", "failed"),
+    ]

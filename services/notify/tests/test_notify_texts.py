@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -205,6 +206,18 @@ def test_a_link_is_a_button_and_a_line() -> None:
     assert '<a href="https://x.test/a/1"' in part(message, "html")
 
 
+def test_the_link_of_an_sms_is_counted_and_left_out_where_it_has_no_room() -> None:
+    """153 characters in a segment: 7 segments and 100 characters have room for 43 more, 8 whole ones have not."""
+    link = "https://n.test/a/" + "x" * 16
+    linked = reader(link=link)
+    shorter = preview(own("x" * (7 * 153 + 100), style=Style.SMS), linked)
+    assert (shorter.segments, shorter.text[-43:]) == (8, f" Seen it? {link}")
+    assert preview(own("x" * 120, style=Style.SMS), linked).segments == 2
+    assert preview(own("x" * 120, style=Style.SMS), reader()).segments == 1
+    longer = preview(own("x" * (8 * 153), style=Style.SMS), linked)
+    assert (longer.segments, link in longer.text) == (8, False)
+
+
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_hostile_names_stay_text(language: str, text: str) -> None:
@@ -329,3 +342,14 @@ def test_the_same_delivery_has_the_same_ids() -> None:
     first = thread_id("A-1", "quota-low", "CNY", "E-1", LETTER.sender)
     assert first == thread_id("A-1", "quota-low", "CNY", "E-1", LETTER.sender)
     assert first != thread_id("A-1", "payment-overdue", "CNY", "E-1", LETTER.sender)
+
+
+def test_every_kind_of_mail_has_its_pictures() -> None:
+    """Made by `python -m ops.pictures`, shown in docs/notices.md."""
+    docs = Path(__file__).parents[3] / "docs"
+    page = (docs / "notices.md").read_text(encoding="utf-8")
+    for kind in KINDS:
+        for size, width in (("wide", 540), ("narrow", 300)):
+            picture = docs / "images" / "notices" / f"{kind}-{size}.png"
+            assert int.from_bytes(picture.read_bytes()[16:20]) == width, picture.name
+            assert f"images/notices/{picture.name}" in page

@@ -1,10 +1,11 @@
 """Rules and their rehearsal: who would get what, when, and why not, from the code that decides it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import uuid4
 
-from chassis.http import CurrentPrincipal, CursorPage, Policy, Problem, Reader, Router, Work
+from chassis.http import Context, CurrentPrincipal, CursorPage, Policy, Problem, Reader, Router, Work
 from contracts.event import EXTERNAL, TYPES
 from contracts.text import Code
 from fastapi import Response
@@ -12,16 +13,18 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic.config import JsonDict
 
 from chassis import Cause, UnitOfWork
-from notify.api.common import OPERATORS, Body
-from notify.desk import Desk, Told
+from notify.api.common import OPERATORS, Body, settings_of
+from notify.desk import Desk, Told, is_acknowledgeable
 from notify.domain.announcements import ANNOUNCED, announcement
 from notify.domain.contexts import place_name, words
 from notify.domain.delivery import Channel, State
 from notify.domain.places import is_account
-from notify.domain.planning import Planned, expiry
-from notify.domain.rules import PRODUCT_RULES, RULES_MAX
+from notify.domain.planning import Plan, Planned, expiry
+from notify.domain.rules import PRODUCT_RULES, RULES_MAX, Rule
 from notify.domain.status import Origin
 from notify.domain.templates import Style, TemplateBook, style_of
+from notify.domain.words import phrase
+from notify.message import sample_link
 from notify.rendering import NotRenderable, preview
 from notify.rendering import Reader as TextReader
 from notify.repository import reference
@@ -136,7 +139,7 @@ class RehearsalView(BaseModel):
 
 
 @router.post("/rehearsals", policy=READ, summary="Rehearse an event")
-async def rehearse(body: RehearsalBody, work: Work) -> RehearsalView:
+async def rehearse(body: RehearsalBody, work: Work, context: Context) -> RehearsalView:
     """Decides about an event as if it came now, and takes everything back."""
     told = _told(body)
     rehearsal = UnitOfWork(
@@ -148,7 +151,8 @@ async def rehearse(body: RehearsalBody, work: Work) -> RehearsalView:
         desk.take(told)
         names = await reference.names(work.connection, {told.announcement.place})
         book = await template_rows.book(work.connection)
-        return _rehearsal_view(told, desk, names.get(told.announcement.place, ""), book)
+        link = sample_link(settings_of(context).public_url)
+        return _rehearsal_view(told, desk, Shown(names.get(told.announcement.place, ""), book, link))
     finally:
         await savepoint.rollback()
 
@@ -171,7 +175,16 @@ def _told(body: RehearsalBody) -> Told:
     return Told(announcement(event, source), origin, Cause(source, event_id, event_id))
 
 
-def _rehearsal_view(told: Told, desk: Desk, account_name: str, book: TemplateBook) -> RehearsalView:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the texts of a rehearsal need besides the plan; `link` is what a link to acknowledge by looks like."""
+
+    account_name: str
+    book: TemplateBook
+    link: str
+
+
+def _rehearsal_view(told: Told, desk: Desk, shown: Shown) -> RehearsalView:
     said = told.announcement
     made = desk.plans[0] if desk.plans else None
     rule = made.rule if made else None
@@ -186,18 +199,12 @@ def _rehearsal_view(told: Told, desk: Desk, account_name: str, book: TemplateBoo
         repeats_at=now + rule.repeat_every
         if acts and rule and rule.may_repeat(said) and rule.repeat_every
         else None,
-        deliveries=[
-            _rehearsed(told, one, made.expires_at, account_name, book, rule) for one in made.deliveries
-        ]
-        if made
-        else [],
+        deliveries=[_rehearsed(told, one, made, shown) for one in made.deliveries] if made else [],
     )
 
 
-def _rehearsed(
-    told: Told, one: Planned, expires_at: datetime, account_name: str, book: TemplateBook, rule: Any
-) -> RehearsedDelivery:
-    subject, text = _texts(told, one, account_name, book, rule.template if rule else None)
+def _rehearsed(told: Told, one: Planned, made: Plan, shown: Shown) -> RehearsedDelivery:
+    subject, text = _texts(told, one, made.rule, shown)
     return RehearsedDelivery(
         recipient=one.recipient,
         place=one.contact_place,
@@ -205,7 +212,7 @@ def _rehearsed(
         state=one.state,
         reason=one.reason,
         due_at=one.due_at,
-        expires_at=expiry(one, expires_at),
+        expires_at=expiry(one, made.expires_at),
         fallback=list(one.fallback),
         gathered=one.group_key is not None,
         subject=subject,
@@ -213,24 +220,28 @@ def _rehearsed(
     )
 
 
-def _texts(
-    told: Told, one: Planned, account_name: str, book: TemplateBook, template: str | None
-) -> tuple[str | None, str | None]:
+def _texts(told: Told, one: Planned, rule: Rule | None, shown: Shown) -> tuple[str | None, str | None]:
     """What the recipient would read; nothing where nothing goes out."""
     said, contact = told.announcement, one.contact
     if contact is None or one.address is None or said.kind is None or one.channel is Channel.WEBHOOK:
         return None, None
-    found = book.find(template or said.kind, style_of(one.channel), contact.language)
+    template = rule.template if rule else None
+    found = shown.book.find(template or said.kind, style_of(one.channel), contact.language)
     if found is None:
         return None, None
-    place = place_name(said.place, account_name) if is_account(contact.account) else ""
+    place = place_name(said.place, shown.account_name) if is_account(contact.account) else ""
     reader = TextReader(
-        name=contact.name, language=contact.language, time_zone=contact.time_zone, place=place
+        name=contact.name,
+        language=contact.language,
+        time_zone=contact.time_zone,
+        place=place,
+        link=shown.link if is_acknowledgeable(said, rule) else None,
+        link_text=phrase("acknowledge", contact.language),
     )
     try:
-        shown = preview(
-            found, reader, words(said.kind, said.event_type, said.data, reader.reading(account_name))
+        written = preview(
+            found, reader, words(said.kind, said.event_type, said.data, reader.reading(shown.account_name))
         )
     except NotRenderable as error:
         return None, f"({error.reason}: {error.detail})"
-    return (None if found.key.style is Style.SMS else shown.subject), shown.text
+    return (None if found.key.style is Style.SMS else written.subject), written.text

@@ -3,7 +3,17 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from chassis.http import CurrentPrincipal, CursorPage, Policy, Problem, Reader, Router, Work
+from chassis.http import (
+    Context,
+    CurrentPrincipal,
+    CursorPage,
+    HttpContext,
+    Policy,
+    Problem,
+    Reader,
+    Router,
+    Work,
+)
 from contracts.text import Code
 from fastapi import Path, Query
 from fastapi.responses import HTMLResponse
@@ -11,7 +21,8 @@ from markupsafe import escape
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from notify.api.common import OPERATORS, Body
+from notify.api.common import OPERATORS, Body, settings_of
+from notify.domain.rules import may_wait_for_acknowledgement
 from notify.domain.samples import KINDS
 from notify.domain.templates import (
     SUBJECT_CHARACTERS_MAX,
@@ -20,6 +31,8 @@ from notify.domain.templates import (
     Template,
     TemplateKey,
 )
+from notify.domain.words import phrase
+from notify.message import sample_link
 from notify.rendering import NotRenderable, Preview, faults, preview
 from notify.rendering import Reader as TextReader
 from notify.repository import templates as template_rows
@@ -88,10 +101,16 @@ async def versions(kind: Code, style: Style, language: Language, reader: Reader)
 
 @router.put("/templates/{kind}/{style}/{language}", policy=WRITE, summary="Store the next version of a text")
 async def store_template(
-    kind: Code, style: Style, language: Language, body: TemplateBody, work: Work, principal: CurrentPrincipal
+    kind: Code,
+    style: Style,
+    language: Language,
+    body: TemplateBody,
+    work: Work,
+    principal: CurrentPrincipal,
+    context: Context,
 ) -> TemplateView:
     """Refuses a text that could not be written for every notice of its kind, naming the variable."""
-    template = _checked(kind, style, language, body)
+    template = _checked(kind, style, language, body, _reader(kind, language, context))
     version = await template_rows.save(work.connection, template, principal.subject, work.now)
     return TemplateView(
         kind=kind,
@@ -110,9 +129,10 @@ async def store_template(
     "/templates/{kind}/{style}/{language}/preview", policy=READ, summary="Show a text without storing it"
 )
 async def show_template(
-    kind: Code, style: Style, language: Language, body: TemplateBody, work: Work
+    kind: Code, style: Style, language: Language, body: TemplateBody, work: Work, context: Context
 ) -> PreviewView:
-    made = _shown(_checked(kind, style, language, body))
+    reader = _reader(kind, language, context)
+    made = _shown(_checked(kind, style, language, body, reader), reader)
     return PreviewView(
         subject=made.subject, text=made.text, html=made.html, coding=made.coding, segments=made.segments
     )
@@ -124,13 +144,16 @@ async def show_template(
     response_class=HTMLResponse,
     summary="A page that shows a text in both its parts",
 )
-async def preview_page(kind: Code, style: Style, language: Language, reader: Reader) -> HTMLResponse:
+async def preview_page(
+    kind: Code, style: Style, language: Language, reader: Reader, context: Context
+) -> HTMLResponse:
     """The newest version with sample data: HTML and plain text side by side, below each other where it is narrow."""
     rows = await template_rows.versions(reader, TemplateKey(kind, style, language), 1)
     if not rows:
         raise Problem.not_found()
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'"}
-    return HTMLResponse(page_of(_shown(template_rows.template_of(rows[0]))), headers=headers)
+    made = _shown(template_rows.template_of(rows[0]), _reader(kind, language, context))
+    return HTMLResponse(page_of(made), headers=headers)
 
 
 def page_of(made: Preview) -> str:
@@ -146,11 +169,20 @@ def page_of(made: Preview) -> str:
     )
 
 
-def _reader(language: str) -> TextReader:
-    return TextReader(name="Li Wei", language=language, time_zone="Asia/Shanghai", place="A-1001")
+def _reader(kind: str, language: str, context: HttpContext) -> TextReader:
+    """A reader of the sample, with the link that notices of this kind carry."""
+    has_link = may_wait_for_acknowledgement(kind)
+    return TextReader(
+        name="Li Wei",
+        language=language,
+        time_zone="Asia/Shanghai",
+        place="A-1001",
+        link=sample_link(settings_of(context).public_url) if has_link else None,
+        link_text=phrase("acknowledge", language),
+    )
 
 
-def _checked(kind: str, style: Style, language: str, body: TemplateBody) -> Template:
+def _checked(kind: str, style: Style, language: str, body: TemplateBody, reader: TextReader) -> Template:
     if kind not in KINDS:
         raise Problem.not_found("There are no notices of this kind.")
     template = Template(
@@ -160,7 +192,7 @@ def _checked(kind: str, style: Style, language: str, body: TemplateBody) -> Temp
         text=body.text,
         html=body.html,
     )
-    found = [{"field": field, "message": message} for field, message in faults(template, _reader(language))]
+    found = [{"field": field, "message": message} for field, message in faults(template, reader)]
     if style is not Style.SMS and not body.subject.strip():
         found.append({"field": "subject", "message": "is required"})
     if style is not Style.EMAIL and body.html is not None:
@@ -170,9 +202,9 @@ def _checked(kind: str, style: Style, language: str, body: TemplateBody) -> Temp
     return template
 
 
-def _shown(template: Template) -> Preview:
+def _shown(template: Template, reader: TextReader) -> Preview:
     try:
-        return preview(template, _reader(template.key.language))
+        return preview(template, reader)
     except NotRenderable as error:
         raise Problem.conflict(error.reason, f"This text cannot be written: {error.detail}.") from None
 

@@ -30,6 +30,10 @@ PAYMENT_OVERDUE: Final = "payment-overdue"
 VERIFICATION_CODE: Final = "verification-code"
 VERIFICATION: Final = "verification"
 DIGEST: Final = "digest"
+ENDING_FAMILIES: Final = frozenset(
+    {QUOTA_LOW, PAYMENT_OVERDUE, "credit-alerted", "plan-due", "cash-gap", "task"}
+)
+"""Their threads are open until their producer says that they have ended; what other families tell has happened."""
 NUMBERED_FAMILIES: Final = frozenset({QUOTA_LOW, "plan-due"})
 """Their events carry a reminder number, so that notify repeats none of them by itself."""
 

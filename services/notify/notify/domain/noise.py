@@ -80,12 +80,3 @@ class Rate:
         earliest = max(arrival or now, now)
         goes_at = max(now, earliest - (self.burst - 1) * self.interval)
         return goes_at, earliest + self.interval
-
-    def admitted(self, arrival: datetime | None, now: datetime, wanted: int) -> int:
-        """How many of the wanted messages may go now."""
-        waiting = max(arrival or now, now) - now
-        free = self.burst - int(-(-waiting // self.interval)) if waiting else self.burst
-        return max(0, min(wanted, free))
-
-    def spent(self, arrival: datetime | None, now: datetime, count: int) -> datetime:
-        return max(arrival or now, now) + count * self.interval

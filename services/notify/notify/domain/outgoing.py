@@ -13,7 +13,8 @@ class Outgoing:
 
     `lease` is the one that an attempt begins with now, `held_lease` the one that was found; `body` are the bytes of an
     earlier attempt; `address_current` is False once the contact has another address. `secret` signs what goes to a
-    webhook, `template` names another kind's texts, `reminder` counts notify's own repeats of a notice.
+    webhook, `template` names another kind's texts, `reminder` counts notify's own repeats of a notice; `turn_seconds`
+    is its turn at a provider with a pace, by the clock that never goes back.
     """
 
     delivery: Delivery
@@ -38,6 +39,7 @@ class Outgoing:
     template: str | None
     reminder: int
     body: bytes | None
+    turn_seconds: float | None = None
 
     @property
     def is_repeat(self) -> bool:

@@ -109,6 +109,11 @@ class Rule:
     def repeats(self) -> bool:
         return self.repeat_every is not None and self.repeat_max > 0
 
+    @property
+    def waits_for_acknowledgement(self) -> bool:
+        """Whether it changes anything that somebody has seen the notice."""
+        return self.repeats or (self.escalation is not None and self.escalation.unless == "acknowledged")
+
     def may_repeat(self, told: Announcement) -> bool:
         """Whether notify says it again by itself: never what its producer numbers, nor what ends a thread."""
         return self.repeats and told.family not in NUMBERED_FAMILIES and told.ends is None
@@ -224,3 +229,12 @@ PRODUCT_RULES: Final = (
         valid=timedelta(hours=72),
     ),
 )
+
+
+def may_wait_for_acknowledgement(kind: str) -> bool:
+    """Whether by the product's rules notices of this kind carry a link to acknowledge by."""
+    return any(
+        rule.waits_for_acknowledgement
+        and any(kind == covered or kind.startswith(f"{covered}-") for covered in rule.kinds)
+        for rule in PRODUCT_RULES
+    )

@@ -104,10 +104,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "escalation": ("[升级] ", "[Escalated] "),
     "again": ("[第{number}次重复] ", "[Reminder {number}] "),
     "acknowledge": ("我已知悉", "I have seen this"),
-    "acknowledge-text": (
-        "确认已知悉（停止重复提醒和升级）：",
-        "Acknowledge (stops reminders and escalation): ",
-    ),
+    "acknowledge-sms": (" 已知悉请点：", " Seen it? "),
     "verify": ("确认此地址", "Confirm this address"),
     "more": ("另有{count}个", "and {count} more"),
     "footer": (

@@ -164,14 +164,16 @@ INSERT: Final = text(
 INSERT_FOLLOW_UPS: Final = text(
     """
     with fresh as (
-        select f.*, c.address as former_address, c.name, c.language, c.time_zone, k.address
+        select f.*, c.name, c.language, c.time_zone, k.address,
+               case when c.acknowledge_token is not null then f.new_acknowledge_token end as acknowledge_token
         from unnest(
             cast(:accounts as text[]), cast(:ids as uuid[]), cast(:originals as uuid[]), cast(:notice_ids as uuid[]),
             cast(:kinds as text[]), cast(:recipients as text[]), cast(:contact_places as text[]),
             cast(:channels as text[]), cast(:roles as text[]), cast(:fallbacks as text[]), cast(:due as timestamptz[]),
-            cast(:expire as timestamptz[]), cast(:repeats as uuid[]), cast(:tokens as text[])
+            cast(:expire as timestamptz[]), cast(:repeats as uuid[]), cast(:tokens as text[]),
+            cast(:acknowledge_tokens as text[])
         ) as f (account, id, original, notice_id, kind, recipient, contact_place, channel, role, fallback, due_at,
-                expires_at, repeat_of, report_token)
+                expires_at, repeat_of, report_token, new_acknowledge_token)
         join delivery_content c on c.account = f.account and c.delivery_id = f.original
         join contact_address k
           on k.account = f.contact_place and k.person = f.recipient and k.channel = f.channel
@@ -186,8 +188,9 @@ INSERT_FOLLOW_UPS: Final = text(
         on conflict do nothing
         returning account, id
     ), content as (
-        insert into delivery_content (account, delivery_id, address, name, language, time_zone, report_token)
-        select account, id, fresh.address, name, language, time_zone, report_token
+        insert into delivery_content (account, delivery_id, address, name, language, time_zone, report_token,
+                                      acknowledge_token)
+        select account, id, fresh.address, name, language, time_zone, report_token, acknowledge_token
         from fresh join made using (account, id)
     ), noted as (
         insert into delivery_history (account, delivery_id, step, at, state, reason)
@@ -333,6 +336,16 @@ class NewDelivery:
     time_zone: str | None = None
     report_token: str | None = None
     acknowledge_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFollowUp:
+    """A delivery that follows another, with the tokens of its reports and, where its original has one, of its link."""
+
+    delivery: Delivery
+    original_id: UUID
+    report_token: str
+    acknowledge_token: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -507,23 +520,23 @@ def _identified(deliveries: Sequence[Delivery]) -> dict[str, Any]:
 
 
 async def insert_follow_ups(
-    connection: AsyncConnection, made: Sequence[tuple[Delivery, UUID, str]], now: datetime
+    connection: AsyncConnection, made: Sequence[NewFollowUp], now: datetime
 ) -> set[UUID]:
     """Stores deliveries that follow an original, to the address that the recipient has now; returns the new ids.
 
-    Each comes with its original's id and a token for its reports. One that exists, or whose recipient has no
-    verified address for its channel any more, is not made.
+    One that exists, or whose recipient has no verified address for its channel any more, is not made.
     """
     if not made:
         return set()
-    deliveries = [delivery for delivery, _, _ in made]
+    deliveries = [new.delivery for new in made]
     rows = await connection.execute(
         INSERT_FOLLOW_UPS,
         {
             **_identified(deliveries),
-            "originals": [original for _, original, _ in made],
+            "originals": [new.original_id for new in made],
             "repeats": [delivery.repeat_of for delivery in deliveries],
-            "tokens": [token for _, _, token in made],
+            "tokens": [new.report_token for new in made],
+            "acknowledge_tokens": [new.acknowledge_token for new in made],
             "now": now,
         },
     )

@@ -1,4 +1,4 @@
-"""How the providers are doing, as all instances see it: those at rest, and how much of their rate is used."""
+"""How the providers are doing, as all instances see it: those at rest, and which turns are booked."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ SAVE: Final = text(
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One channel's provider; `arrival` is the theoretical arrival of its rate."""
+    """One channel's provider; `arrival` is when its next turn is free."""
 
     channel: Channel
     arrival: datetime | None
