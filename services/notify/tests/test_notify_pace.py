@@ -48,7 +48,8 @@ def test_a_second_holds_no_more_than_its_number_even_when_turns_were_missed() ->
 
 @given(per_second=PER_SECOND, steps=STEPS)
 def test_no_window_has_more_turns_than_its_pace(per_second: int, steps: list[tuple[int, int]]) -> None:
-    pace, now, free_from = Pace(per_second), NOW, None
+    pace, now = Pace(per_second), NOW
+    free_from: datetime | None = None
     booked: list[datetime] = []
     for milliseconds, wanted in steps:
         now += timedelta(milliseconds=milliseconds)
