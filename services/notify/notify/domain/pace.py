@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-SPREAD: Final = timedelta(milliseconds=50)
+SPREAD: Final = timedelta(milliseconds=100)
 """How much longer one message may be on its way than another without a second at the provider holding too many."""
 WINDOW: Final = timedelta(seconds=1) + SPREAD
 AHEAD: Final = timedelta(milliseconds=150)
