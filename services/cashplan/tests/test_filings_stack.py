@@ -665,3 +665,42 @@ async def test_a_division_runs_a_system_of_its_own_beside_the_groups(group: Any)
     assert {each["system_id"]: each["name"] for each in listed["items"]}["GROUP"] == "Monthly cash plan"
     await group.ask("dora", "GET", "/planning-systems/DIVISION/items")
     await group.ask("dora", "GET", "/planning-systems/GROUP/items", expect=404)
+
+
+def in_two_steps(types: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    steps = [{"role": "node-manager"}, {"role": "administrator", "subject": "ada"}]
+    return [{**each, **APPROVED_ALONE, "filing_steps": steps} for each in types]
+
+
+async def test_an_approval_flow_goes_step_by_step(group: Any) -> None:
+    """First whoever manages the subtree, then Ada; nobody takes the other's step, and the maker takes none."""
+    await group.set_up(filing_types=in_two_steps)
+    filing = (await group.open_round())["filings"]["A"]
+    await group.fill(filing, {("sales", WEEK): "1.00"})
+    await group.ask("paul-a", "POST", f"/filings/{filing}/submit")
+    await group.ask("ada", "POST", f"/filings/{filing}/approve", expect=403)
+    assert (await group.ask("max", "POST", f"/filings/{filing}/approve"))["state"] == "submitted"
+    assert [todo["kind"] for todo in (await group.ask("ada", "GET", "/to-dos"))["items"]] == [
+        "approve-filing"
+    ]
+    assert (await group.ask("max", "GET", "/to-dos"))["items"] == []
+    await group.ask("max", "POST", f"/filings/{filing}/approve", expect=403)
+    assert (await group.ask("ada", "POST", f"/filings/{filing}/approve"))["state"] == "effective"
+    assert await group.findings() == []
+
+
+async def test_who_makes_documents_sees_outcome_and_numbers_only(group: Any, post: Any) -> None:
+    await group.set_up(filing_types=alone)
+    await group.file((await group.open_round())["filings"]["A"], {("wages", WEEK): "100.00"})
+    day = datetime(2026, 11, 10).date()
+    await group.harness.play(post("payment-request", "R1", "120.00", day, stance="request"))
+    async with group.harness.client(["document-maker"]) as client:
+        (check,) = (await client.get("/plan-checks?document_id=R1")).json()["items"]
+        (finding,) = check["answer"]["findings"]
+        assert (check["outcome"], finding["available"]["amount"], finding["excess"]["amount"]) == (
+            "blocked",
+            "100.00",
+            "20.00",
+        )
+        assert (await client.get("/plan-checks")).status_code == 403
+        assert (await client.get(group.path("items"))).status_code == 403
