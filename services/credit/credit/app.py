@@ -21,6 +21,7 @@ from contracts.relationship_end_requested import RelationshipEndRequested
 
 from chassis import Service, Subscription
 from credit import (
+    advance_desk,
     alert_desk,
     api,
     document_desk,
@@ -62,7 +63,7 @@ service = Service(
         document_desk.NOTICE: document_desk.announce_endings,
         document_desk.END: document_desk.tell_ends,
     },
-    jobs=(alert_desk.watch, recalculation_desk.work_off),
+    jobs=(alert_desk.watch, recalculation_desk.work_off, advance_desk.work_off),
     routers=api.ROUTERS,
     checks=invariants.CHECKS + giving_invariants.CHECKS,
     facts=invariants.FACTS,

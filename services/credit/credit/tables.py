@@ -453,3 +453,17 @@ reference: Final = Table(
     Column("own_id", Text, nullable=False),
     Column("parent", Text),
 )
+
+advance_approval: Final = Table(
+    "advance_approval",
+    metadata,
+    *_key(),
+    Column("approver", Text, primary_key=True),
+    Column("metrics", ARRAY(Text), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_at", DateTime(timezone=True), nullable=False),
+    Column("valid_until", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    Column("refusal", Text),
+)

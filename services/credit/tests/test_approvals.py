@@ -11,7 +11,7 @@ from contracts.credit_checked import CreditChecked, MetricResult
 from contracts.document_checked import DocumentChecked
 from contracts.money import Money, SignedMoney
 from contracts.task_changed import TaskChanged
-from credit import alert_desk
+from credit import advance_desk, alert_desk
 from credit.domain.approvals import Need, Right, needs, objection, period_start
 
 from .test_documents_stack import posted, used
@@ -274,3 +274,75 @@ async def test_a_held_document_is_a_to_do_of_the_approvers_until_its_wait_ends(b
     await bench.play(posted(make, "outbound E", 4_000, quantity="4"))
     assert await told() == [("D", "done", "ada"), ("E", "withdrawn", None)]
     assert await told() == []
+
+
+async def ahead(
+    bench: Any, kind: str, name: str, *metrics: str, valid_until: str = "2090-01-01T00:00:00Z"
+) -> Any:
+    body = {
+        "document_type": kind,
+        "source": "shop" if kind == "sales-order" else "erp",
+        "document_id": name,
+        "metrics": list(metrics),
+        "valid_until": valid_until,
+        "reason": "agreed by telephone",
+    }
+    async with bench.client({"credit-approver"}, subject="ada") as client:
+        return await client.post("/advance-approvals", json=body, headers={"Idempotency-Key": str(uuid4())})
+
+
+async def states_of_advances(bench: Any) -> dict[str, tuple[str, str | None]]:
+    async with bench.client({"auditor"}) as client:
+        items = (await client.get("/advance-approvals?approver=ada")).json()["items"]
+    return {item["document_id"]: (item["state"], item["refusal"]) for item in items}
+
+
+@pytest.mark.stack
+async def test_an_approval_given_ahead_is_consumed_by_its_order_and_its_document(
+    bench: Any, make: Any
+) -> None:
+    await bench.managed_customer(make, limit=1_000, enforcement="special-approval")
+    await bench.right("ada", 12_000)
+    for kind, name in (("sales-order", "O-1"), ("outbound", "D")):
+        assert (await ahead(bench, kind, name, "credit-limit")).status_code == 201
+    assert not await advance_desk.step(bench.context), "nothing is held yet"
+    [held] = await bench.checks(make.order("O-1", 5_000))
+    assert held.outcome == "pending-approval"
+    assert await advance_desk.step(bench.context)
+    [check] = only(await bench.drain(), CreditChecked)
+    assert (check.outcome, check.reasons[0].code) == ("approved", "special-approval")
+    await bench.play(make.decision(check, "accepted"))
+    await bench.play(posted(make, "outbound D", 4_000, quantity="4", stance="request"))
+    assert await advance_desk.step(bench.context)
+    [answer] = only(await bench.drain(), DocumentChecked)
+    assert (answer.outcome, await used(bench)) == ("approved", "90.00")
+    assert await right_of(bench) == ("120.00", "0.00")
+    assert not await advance_desk.step(bench.context)
+    assert (await ahead(bench, "sales-order", "O-1", "credit-limit")).status_code == 409
+    assert await states_of_advances(bench) == {"O-1": ("consumed", None), "D": ("consumed", None)}
+    assert await bench.broken() == []
+
+
+@pytest.mark.stack
+async def test_an_approval_given_ahead_covers_its_metrics_its_time_and_its_right_only(
+    bench: Any, make: Any
+) -> None:
+    single = {"limit": {"amount": "20.00", "currency": "CNY"}, "enforcement": "special-approval"}
+    await bench.managed_customer(
+        make, limit=1_000, enforcement="special-approval", single_document_limit=single
+    )
+    await bench.right("ada", 3_000)
+    late = await ahead(bench, "sales-order", "O-0", "credit-limit", valid_until="2020-01-01T00:00:00Z")
+    assert late.status_code == 422
+    await ahead(bench, "sales-order", "O-1", "credit-limit")
+    await ahead(bench, "sales-order", "O-2", "credit-limit", "single-document-limit")
+    await bench.play(make.order("O-1", 5_000), make.order("O-2", 5_000))
+    while await advance_desk.step(bench.context):
+        pass
+    told = await states_of_advances(bench)
+    assert "not single-document-limit" in (told["O-1"][1] or "")
+    assert "30.00 CNY is left" in (told["O-2"][1] or "")
+    assert await used(bench) == "0.00"
+    waiting = await bench.rows("select order_id from pending_order where state = 'pending'")
+    assert {row["order_id"] for row in waiting} == {"O-1", "O-2"}
+    assert await bench.broken() == []

@@ -38,9 +38,8 @@ from credit.domain.desk import DocumentApprovalRefused, DocumentNotPending
 from credit.domain.documents import DocumentKey
 from credit.domain.rules import Metric
 from credit.publishing import publish
+from credit.repository import advances, saving
 from credit.repository import approvals as rows
-from credit.repository import saving
-from credit.repository.approvals import Given
 from credit.repository.bodies import findings
 
 router: Final = Router(tags=["special approval"])
@@ -140,6 +139,54 @@ class PendingDocument(BaseModel):
     ended_at: datetime | None
     reasons: list[Reason]
     metrics: list[MetricResult]
+
+
+class AdvanceBody(Body):
+    """What will be held, which metrics may be waived then, and until when that holds."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "document_type": "sales-order",
+                    "source": "shop",
+                    "document_id": "SO-1001",
+                    "metrics": ["credit-limit"],
+                    "valid_until": "2090-01-01T00:00:00Z",
+                    "reason": "agreed by telephone",
+                }
+            ]
+        },
+    )
+    document_type: DocumentTypeName
+    source: Id
+    document_id: Id
+    metrics: Annotated[list[Metric], Field(min_length=1, max_length=10)]
+    valid_until: Annotated[datetime, Field(description="With its offset from UTC.")]
+    reason: Why
+
+    @model_validator(mode="after")
+    def _has_offset(self) -> Self:
+        if self.valid_until.tzinfo is None:
+            raise ValueError("valid_until must have its offset from UTC")
+        return self
+
+
+class AdvanceView(BaseModel):
+    """An approval given ahead; `refusal` says why it could not be given when its document came."""
+
+    document_type: str
+    source: str
+    document_id: str
+    approver: str
+    metrics: list[str]
+    reason: str
+    given_at: datetime
+    valid_until: datetime
+    state: Literal["open", "consumed", "refused"]
+    ended_at: datetime | None
+    refusal: str | None
 
 
 @router.put(
@@ -275,12 +322,10 @@ async def approve_document(
     require_fresh(principal, work.now)
     key = DocumentKey(document_type, source, document_id)
     held = await _waiting(work, key)
-    if held.changed_by == principal.subject:
-        raise Problem.forbidden("Whoever made a document cannot approve it.", type="four-eyes")
-    assert work.cause is not None, "a command is its own cause"
     try:
-        effect = held.desk.approve(held.posting, held.held, principal.subject, body.reason)
-        await _consume(work, held, principal.subject, body.reason)
+        await approval_desk.approve_document(work, held, principal.subject, body.reason)
+    except approval_desk.FourEyes as error:
+        raise Problem.forbidden(str(error), type="four-eyes") from None
     except DocumentNotPending:
         raise Problem.conflict("not-pending", "A later revision of the document is known.") from None
     except DocumentApprovalRefused as error:
@@ -288,8 +333,6 @@ async def approve_document(
         raise Problem.conflict("approval-refused", f"Special approval does not cover this: {text}") from None
     except approval_desk.BeyondRight as error:
         raise beyond_right(error) from None
-    publish(work, effect, work.cause)
-    await saving.save(work.connection, held.gate, work.now)
     return await _last(work.connection, key)
 
 
@@ -314,6 +357,38 @@ async def reject_document(
     return await _last(work.connection, key)
 
 
+@router.post("/advance-approvals", policy=Policy("advance-approval:give", APPROVERS), status_code=201)
+async def give_ahead(body: AdvanceBody, work: Work, principal: CurrentPrincipal) -> AdvanceView:
+    """Approves an order or document before it comes; it is consumed when that is held, within the approver's right."""
+    require_fresh(principal, work.now)
+    if body.valid_until <= work.now:
+        raise Problem.invalid([{"field": "valid_until", "message": "has passed"}])
+    key = DocumentKey(body.document_type, body.source, body.document_id)
+    row = await advances.give(
+        work.connection, key, principal.subject, body.metrics, body.reason, body.valid_until, work.now
+    )
+    if row is None:
+        raise Problem.conflict("approval-consumed", "This approval was consumed by its document already.")
+    return _advance(row)
+
+
+@router.get("/advance-approvals", policy=Policy("approval-right:read", READERS))
+async def given_ahead(
+    page: Page, reader: Reader, approver: Annotated[Id | None, Query()] = None
+) -> CursorPage[AdvanceView]:
+    """Approvals given ahead: open, consumed, or refused with why."""
+    place = page.after(str, str, str, str)
+    found = await advances.advances_after(reader, place, page.rows, approver=approver)
+    shown, following = page.page(
+        found, key=lambda row: (row.document_type, row.source, row.document_id, row.approver)
+    )
+    return CursorPage(items=[_advance(row) for row in shown], next=following)
+
+
+def _advance(row: Row[Any]) -> AdvanceView:
+    return AdvanceView(**{name: row._mapping[name] for name in AdvanceView.model_fields})
+
+
 async def _waiting(work: UnitOfWork, key: DocumentKey) -> approval_desk.PendingRequest:
     held = await approval_desk.locked_hold(work, key)
     if held is None:
@@ -321,22 +396,6 @@ async def _waiting(work: UnitOfWork, key: DocumentKey) -> approval_desk.PendingR
             raise unknown("pending document", f"{key.document_type} {key.document_id} of {key.source}")
         raise Problem.conflict("not-pending", "The document does not wait for approval any more.")
     return held
-
-
-async def _consume(work: UnitOfWork, held: approval_desk.PendingRequest, person: str, reason: str) -> None:
-    document, gate = held.posting.document, held.gate
-    check = gate.changes.document_checks[-1]
-    given = Given(
-        document.key,
-        check.number,
-        document.parties.customer,
-        person,
-        reason,
-        gate.directory.day(document.parties.sales_organisation),
-    )
-    await approval_desk.consume(
-        work, given, check.metrics, lambda profile_id: held.desk.own_amount(document, profile_id)
-    )
 
 
 async def _last(connection: AsyncConnection, key: DocumentKey) -> PendingDocument:

@@ -14,15 +14,10 @@ from credit import approval_desk
 from credit.api.common import READERS, Body, IdPath, Why, unknown
 from credit.api.views import PendingOrder, PendingOrderDetail, PendingState, pending_fields, pending_order
 from credit.domain.arrivals import Judgement, OrderKey
-from credit.domain.directory import rounded
-from credit.domain.documents import SALES_ORDER, DocumentKey
-from credit.domain.gate import ApprovalRefused, Gate, NotPending
-from credit.publishing import publish
+from credit.domain.gate import ApprovalRefused, NotPending
 from credit.repository import gate as gates
-from credit.repository import orders, saving
-from credit.repository.approvals import Given
+from credit.repository import orders
 from credit.repository.bodies import findings
-from credit.settings import periods
 
 router: Final = Router(tags=["pending orders"])
 
@@ -94,12 +89,8 @@ async def reject(
 async def _judge(work: UnitOfWork, judgement: Judgement) -> PendingOrderDetail:
     if not await gates.has_come(work.connection, judgement.key):
         raise unknown("order", f"{judgement.key[1]} of {judgement.key[0]}")
-    gate = await gates.locked_gate(work.connection, [judgement], work.now, periods())
-    assert work.cause is not None, "a command is its own cause"
     try:
-        effect = gate.apply(judgement)
-        await _consume(work, gate, judgement)
-        publish(work, effect, work.cause)
+        await approval_desk.judge_order(work, judgement)
     except NotPending as error:
         raise Problem.conflict(
             "not-pending", f"The order does not wait for approval: it is {error.status}."
@@ -108,33 +99,9 @@ async def _judge(work: UnitOfWork, judgement: Judgement) -> PendingOrderDetail:
         raise _refused(error) from None
     except approval_desk.BeyondRight as error:
         raise beyond_right(error) from None
-    await saving.save(work.connection, gate, work.now)
+    except approval_desk.FourEyes as error:
+        raise Problem.forbidden(str(error), type="four-eyes") from None
     return await _detail(work.connection, judgement.key)
-
-
-async def _consume(work: UnitOfWork, gate: Gate, judgement: Judgement) -> None:
-    """Four eyes, and the approver's right: one's own order is for somebody else to approve."""
-    order = gate.orders[judgement.key].order
-    assert order is not None, "the order as it stands is loaded for a judgement"
-    if not judgement.approve:
-        return
-    if order.ordering_user == judgement.person:
-        raise Problem.forbidden("Whoever ordered cannot approve the order.", type="four-eyes")
-    answer = gate.changes.answers[-1]
-    given = Given(
-        DocumentKey(SALES_ORDER, *judgement.key),
-        answer.check_number,
-        order.customer,
-        judgement.person,
-        judgement.reason,
-        gate.directory.day(order.sales_organisation),
-    )
-
-    def own_amount(profile_id: str) -> int:
-        rate = gate.directory.rate(order.currency, gate.profiles[profile_id])
-        return rounded(order.total.minor * rate) if rate is not None else order.total.minor
-
-    await approval_desk.consume(work, given, answer.metrics, own_amount)
 
 
 def beyond_right(error: approval_desk.BeyondRight) -> Problem:

@@ -65,6 +65,9 @@ class DocumentApprovalRefused(Exception):
 class DocumentNotPending(Exception):
     """Something came after the request that waits."""
 
+    def __init__(self) -> None:
+        super().__init__("the document does not wait for approval any more")
+
 
 Standing = Literal["new", "same", "late", "confirms", "conflict"]
 """What a posting is to what is known of its document."""
