@@ -10,6 +10,7 @@ from chassis.testing import only
 from contracts.document_checked import DocumentChecked
 from contracts.document_posted import DocumentLine, DocumentPosted, Upstream
 from contracts.money import Money
+from credit.repository import documents
 
 pytestmark = pytest.mark.stack
 
@@ -282,4 +283,21 @@ async def test_replaying_documents_changes_nothing(bench: Any, make: Any) -> Non
     before = await used(bench)
     await bench.play(*reversed(events))
     assert await used(bench) == before == "100.00"
+    assert await bench.broken() == []
+
+
+async def test_chains_that_are_too_long_are_refused_and_never_cut_short(
+    bench: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With room for three documents, the fourth of a chain is a dead letter, and the numbers stay."""
+    await bench.managed_customer(make, limit=None)
+    monkeypatch.setattr(documents, "CHAINS_DOCUMENTS_MAX", 3)
+    await ordered(bench, make, 10_000, "10")
+    for number in range(2):
+        await bench.play(
+            posted(make, f"outbound D{number}", 1_000, upstream("sales-order O-1"), quantity="1")
+        )
+    assert await used(bench) == "100.00"
+    await bench.play(posted(make, "outbound D2", 2_000, upstream("sales-order O-1"), quantity="1"))
+    assert (await used(bench), await bench.dead_letters()) == ("100.00", ["chain-too-long"])
     assert await bench.broken() == []

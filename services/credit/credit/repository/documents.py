@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any, Final, cast
 
 import orjson
+from chassis.errors import Refused
 from contracts.document_posted import DocumentPosted
 from contracts.money import decimals
 from sqlalchemy import Row, text
@@ -27,7 +28,8 @@ from credit.domain.orders import FACTOR_DECIMALS, scaled
 from credit.repository.bodies import findings_body
 
 EVENT_TYPE: Final = f"{DocumentPosted.contract.name}.v{DocumentPosted.contract.version}"
-CHAIN_DOCUMENTS_MAX: Final = 5000
+CHAINS_DOCUMENTS_MAX: Final = 100_000
+"""Of all chains that one transaction touches; beyond it the transaction is refused, never cut short."""
 
 KEYS: Final = "cast(:types as text[]), cast(:sources as text[]), cast(:ids as text[])"
 
@@ -49,7 +51,7 @@ COMPONENT: Final = text(
         union
         select e.to_type, e.to_source, e.to_id
         from chain c join document_edge e using (document_type, source, document_id))
-    select * from chain limit {CHAIN_DOCUMENTS_MAX}
+    select * from chain limit {CHAINS_DOCUMENTS_MAX + 1}
     """
 )
 
@@ -58,7 +60,10 @@ async def component(connection: AsyncConnection, keys: Collection[DocumentKey]) 
     """Every document that hangs together with these, orders among them."""
     if not keys:
         return set()
-    rows = await connection.execute(COMPONENT, key_arrays(keys))
+    rows = (await connection.execute(COMPONENT, key_arrays(keys))).all()
+    if len(rows) > CHAINS_DOCUMENTS_MAX:
+        detail = f"the chains that hang together here have more than {CHAINS_DOCUMENTS_MAX} documents"
+        raise Refused("chain-too-long", detail)
     return {DocumentKey(*row) for row in rows} | set(keys)
 
 
