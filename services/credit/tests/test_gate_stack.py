@@ -12,6 +12,8 @@ from chassis.testing import only
 from contracts.credit_checked import CreditChecked
 from contracts.master_data_changed import MasterDataChanged, Organisation
 from credit.domain.arrivals import Arrival
+from credit.domain.simulation import Changed, Decided, redecide
+from credit.domain.simulation import Rule as SimulatedRule
 from credit.repository import gate as gates
 from credit.repository import saving
 from credit.settings import periods
@@ -443,6 +445,21 @@ async def test_random_traffic_through_storage_keeps_every_invariant(bench: Any, 
         assert row["used_minor"] == _exposure(checks, decisions, customer)
     assert len(checks) > 150
     assert await bench.broken() == []
+    assert await _reproduced(bench) > 100
+
+
+async def _reproduced(bench: Any) -> int:
+    """Decides every stored check anew from the numbers that it was decided by; returns how many there were."""
+    unchanged = SimulatedRule({"credit-limit": Changed(), "single-document-limit": Changed()})
+    stored = await bench.rows("select source, order_id, check_number, outcome, findings from credit_check")
+    reproduced = 0
+    for row in stored:
+        metrics = json.loads(row["findings"]).get("metrics") or []
+        if metrics and not any(metric["result"] == "waived" for metric in metrics):
+            decided = Decided(row["source"], row["order_id"], row["check_number"], row["outcome"], metrics)
+            assert redecide(unchanged, decided)[0] == row["outcome"]
+            reproduced += 1
+    return reproduced
 
 
 def _random_event(chance: random.Random, make: Any) -> Any:
