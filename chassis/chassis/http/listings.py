@@ -110,10 +110,15 @@ def listed(
         return CursorPage[Any](items=[told(row) for row in kept], next=following)
 
     async def export(
-        context: Context, file_format: Format = "xlsx", time_zone: Zone = "UTC", **asked_for: Any
+        context: Context,
+        reader: Reader,
+        file_format: Format = "xlsx",
+        time_zone: Zone = "UTC",
+        **asked_for: Any,
     ) -> Response:
         asked: Asked[Any] = asked_for["asked"]
         zone = zone_named(time_zone)
+        await reader.rollback()  # its snapshot would wait, open and idle, until a long file is made
         in_turn = (
             asked.batches(context.database.reader)
             if rows_of is None

@@ -378,6 +378,7 @@ async def export_statement(
     opening = await statement_rows.balance_before(reader, period, period.since)
     closing = await statement_rows.balance_before(reader, period, period.until)
     batches = asked.with_given(**period.parameters).batches(context.database.reader)
+    await reader.rollback()  # its snapshot would wait, open and idle, until a long file is made
     lines = _lines(period, opening, closing, batches)
     return await stream(file_format, "statement", COLUMNS, lines, pool.time_zone)
 

@@ -45,8 +45,10 @@ MOVEMENTS: Final[Listing[Any]] = Listing(
         select p.entry_number, p.posted_at, e.effective_date, e.document_type, e.document_source, e.document_id,
                e.document_number, p.amount, p.after as balance, p.currency
         from posting p
-        join journal_entry e on e.account = p.account and e.entry_number = p.entry_number
-            and e.posted_at = p.posted_at
+        cross join lateral (
+            select effective_date, document_type, document_source, document_id, document_number from journal_entry
+            where account = p.account and entry_number = p.entry_number and posted_at = p.posted_at
+            limit 1) e
         where p.account = :account and p.account_type = :account_type and p.currency = :currency
           and p.bucket = 'balance' and p.posted_at >= :since and p.posted_at < :until
     """,
