@@ -21,7 +21,7 @@ from chassis.http.problems import Problem
 HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
-ANSWER_BYTES_MAX: Final = 1_048_576
+ANSWER_BYTES_MAX: Final = 8 * 1024 * 1024
 BOUNDARY: Final = re.compile(rb'boundary="?([^";,\s]{1,70})')
 
 
@@ -75,7 +75,7 @@ def request_hash(request: Request, body: bytes) -> bytes:
 
 
 def answer_of(response: Response) -> Answer:
-    """What is kept of a response; raises AnswerNotKept for a stream or an answer above 1 MiB."""
+    """What is kept of a response; raises AnswerNotKept for a stream or an answer above 8 MiB."""
     body = getattr(response, "body", None)
     if not isinstance(body, bytes):
         raise AnswerNotKept("it is a stream")

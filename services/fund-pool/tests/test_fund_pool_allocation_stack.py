@@ -224,3 +224,15 @@ async def test_the_overview_shows_a_management_account_its_members_and_a_member_
     assert [line.split(",")[0] for line in export.text.splitlines()][1:] == ["M-1", "A-1", "total"]
     excel = await boss.get("/accounts/M-1/assets/export")
     assert excel.content[:2] == b"PK"
+
+
+async def test_the_largest_batch_is_answered_row_by_row_and_its_answer_is_kept(
+    house: Harness, maker: httpx.AsyncClient, make: Any
+) -> None:
+    """Ten thousand rows, all refused with their sentence: the answer, some megabytes, is given again to a repeat."""
+    body = make.allocation("allocate", *((f"NOBODY-{number}", "1.00") for number in range(10_000)))
+    key = {"Idempotency-Key": "large"}
+    first, again = [await maker.post("/allocations", json=body, headers=key) for _ in range(2)]
+    assert (first.status_code, first.json()["refused"]) == (200, 10_000)
+    assert len(first.content) > 1_048_576
+    assert again.content == first.content
