@@ -7,6 +7,7 @@ transaction id is not (docs/decisions).
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from chassis.records import unpack_headers
 ROWS_MAX: Final = 2_000
 BYTES_MAX: Final = 16 * 1024 * 1024
 BATCH_BYTES_MAX: Final = 512 * 1024
+PARTITIONS_KEPT_MAX: Final = 10_000
+"""The hash of a key is worked out in Python, and a burst has few keys."""
 REQUEST_BYTES_MAX: Final = 9 * 1024 * 1024
 POLL_SECONDS: Final = 5.0
 IDLE_SESSION_SECONDS: Final = 15
@@ -216,6 +219,7 @@ class Relay:
         await connection.execute("delete from outbox where id = any($1::bigint[])", ids)
 
 
+@lru_cache(maxsize=PARTITIONS_KEPT_MAX)
 def partition_of(key: bytes | None, partitions: int) -> int:
     """The partition that every Kafka client's default partitioner picks for a key; 0 without one."""
     return (int(murmur2(key or b"")) & 0x7FFFFFFF) % partitions

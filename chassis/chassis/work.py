@@ -1,7 +1,7 @@
 """One transaction's work: what a handler, a timer or a command reads, emits and schedules."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha1
@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import orjson
-from contracts.event import Event
+from contracts.event import Contract, Event
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,8 @@ from chassis.records import EVENT_BYTES_MAX, SPECVERSION, Record
 EVENT_NAMESPACE: Final = UUID("6f9d7a52-5a51-4d3c-9a2e-0c1c3f1f7c11")
 EVENT_NAMESPACE_BYTES: Final = EVENT_NAMESPACE.bytes
 CONTENT_TYPE: Final = "application/json"
+ID_TO_COME: Final = "\x7f"
+"""Stands where an event's id will; nothing before it in the headers has this character."""
 
 E = TypeVar("E", bound=Event)
 
@@ -27,11 +29,32 @@ E = TypeVar("E", bound=Event)
 def derived_id(source: str, cause_id: str, event_type: str, index: int) -> str:
     """UUIDv5 (RFC 9562) of cause, type and index; made by hand because each event needs one."""
     name = f"{source}\n{cause_id}\n{event_type}\n{index}".encode()
-    digest = bytearray(sha1(EVENT_NAMESPACE_BYTES + name, usedforsecurity=False).digest()[:16])
+    return _uuid5(sha1(EVENT_NAMESPACE_BYTES + name, usedforsecurity=False).digest())
+
+
+def derived_ids(source: str, cause_id: str, event_type: str, indexes: Iterable[int]) -> Iterator[str]:
+    """The same for many indexes: what they have in common is hashed once."""
+    common = sha1(EVENT_NAMESPACE_BYTES, usedforsecurity=False)
+    common.update(f"{source}\n{cause_id}\n{event_type}\n".encode())
+    for index in indexes:
+        name = common.copy()
+        name.update(b"%d" % index)
+        yield _uuid5(name.digest())
+
+
+def _uuid5(sha1_digest: bytes) -> str:
+    digest = bytearray(sha1_digest[:16])
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     text = digest.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _require_size(contract: Contract, body_bytes: int) -> None:
+    if body_bytes > EVENT_BYTES_MAX:
+        raise Refused(
+            "too-large", f"{contract.type} would have {body_bytes} bytes; at most {EVENT_BYTES_MAX} go out"
+        )
 
 
 def _as_stored(text: str) -> str:
@@ -128,10 +151,7 @@ class UnitOfWork:
         because = self._because(cause)
         contract = event.contract
         body = event.to_json()
-        if len(body) > EVENT_BYTES_MAX:
-            raise Refused(
-                "too-large", f"{contract.type} would have {len(body)} bytes; at most {EVENT_BYTES_MAX} go out"
-            )
+        _require_size(contract, len(body))
         counter = (because.source, because.id, contract.type)
         index = self._emitted[counter]
         self._emitted[counter] = index + 1
@@ -139,6 +159,29 @@ class UnitOfWork:
         headers = self._headers(event_id, contract.type, because)
         self.outbox.append(OutboxRow(contract.topic, event.key().encode(), headers, body))
         return event_id
+
+    def emit_all(self, events: Sequence[Event], cause: CausedBy | None = None) -> None:
+        """Publishes many events of one type, each as `emit` does; what they have in common is made once.
+
+        Errors: Refused `too-large` when one of them has more than 4 MiB.
+        """
+        if not events:
+            return
+        because = self._because(cause)
+        contract = events[0].contract
+        counter = (because.source, because.id, contract.type)
+        first = self._emitted[counter]
+        self._emitted[counter] = first + len(events)
+        indexes = range(first, first + len(events))
+        ids = derived_ids(because.source, because.id, contract.type, indexes)
+        packed = self._headers(ID_TO_COME, contract.type, because).partition(ID_TO_COME.encode())
+        to_json, key_name = contract.adapter.serializer.to_json, contract.key
+        for event, event_id in zip(events, ids, strict=True):
+            body = to_json(event, exclude_none=True)
+            headers = packed[0] + event_id.encode() + packed[2]
+            key = str(getattr(event, key_name)).encode()
+            self.outbox.append(OutboxRow(contract.topic, key, headers, body))
+            _require_size(contract, len(body))
 
     def _headers(self, event_id: str, event_type: str, because: CausedBy) -> bytes:
         """The CloudEvents headers, packed as `pack_headers` packs any."""

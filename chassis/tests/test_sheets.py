@@ -132,6 +132,16 @@ async def test_a_download_is_a_stream_with_a_name(file_format: SheetFormat) -> N
         ]
 
 
+@pytest.mark.parametrize("file_format", ["csv", "xlsx"])
+async def test_no_row_is_read_before_the_snapshot_is_closed(file_format: SheetFormat) -> None:
+    read: list[Line] = []
+    rows = (read.append(line) or line for line in lines(3))
+    response = await download(file_format, "lines", COLUMNS, rows, ZONE)
+    assert read == []
+    assert [chunk async for chunk in response.body_iterator]  # type: ignore[attr-defined]
+    assert len(read) == 3
+
+
 AT = "at (Asia/Shanghai)"
 
 

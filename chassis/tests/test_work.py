@@ -1,10 +1,13 @@
 """Events that go out: ids that deciding again repeats, headers that survive any text."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, cast
 from uuid import uuid5
 
-from chassis.records import unpack_headers
+import pytest
+from chassis.errors import Refused
+from chassis.records import EVENT_BYTES_MAX, unpack_headers
 from chassis.work import EVENT_NAMESPACE, Cause, UnitOfWork, derived_id
 from contracts.money import Money
 from hypothesis import given
@@ -36,6 +39,28 @@ def test_deciding_again_gives_the_same_ids_and_each_event_its_own() -> None:
     ids = [first.emit(PAYMENT, cause), first.emit(PAYMENT, cause)]
     assert ids == [again.emit(PAYMENT, cause), again.emit(PAYMENT, cause)]
     assert ids[0] != ids[1]
+
+
+@given(some.lists(some.sampled_from(["A1", "账户-2"]), max_size=3), some.text(), some.integers(0, 12))
+def test_many_events_go_out_as_they_do_one_by_one(payers: list[str], correlation: str, before: int) -> None:
+    correlation = correlation.encode("utf-8", "ignore").decode()
+    events = [replace(PAYMENT, payer=payer) for payer in payers]
+    cause = Cause("shop", "单号\x7f1", correlation)
+    together, single = work(), work()
+    for unit in (together, single):
+        for _ in range(before):
+            unit.emit(PAYMENT, cause)
+    together.emit_all(events, cause)
+    for event in events:
+        single.emit(event, cause)
+    assert together.outbox == single.outbox
+    assert together.emit(PAYMENT, cause) == single.emit(PAYMENT, cause)
+
+
+def test_none_of_many_events_is_too_large() -> None:
+    wide = replace(PAYMENT, payer="A" * EVENT_BYTES_MAX)
+    with pytest.raises(Refused, match="at most 4194304 go out"):
+        work().emit_all([PAYMENT, wide], Cause("shop", "1", "c"))
 
 
 def test_headers_carry_any_text_as_utf8() -> None:

@@ -1,15 +1,14 @@
 """sharing-changed: an account gained or lost the use of a resource that its management account shares."""
 
-from dataclasses import dataclass
 from typing import Literal
 
-from contracts.event import Event, event
+from contracts.event import Event, event, message
 from contracts.text import Code, Id
 from contracts.times import Moment
 
 
 @event("sharing-changed", 1, key="member_account", producers=("sharing",))
-@dataclass(frozen=True, slots=True, kw_only=True)
+@message
 class SharingChanged(Event):
     """Of one account and resource, gained and lost take turns and `effective_at` rises with each.
 

@@ -93,8 +93,7 @@ async def tell_sharings(
     for owner in sorted(sharings):
         cause = causes[owner] if causes else None
         telling = tell(sharings[owner], sharers[owner].told, now, room)
-        for event in telling.events:
-            work.emit(event, cause)
+        work.emit_all(telling.events, cause)
         room -= len(telling.events)
         told[owner] = telling.told
         if telling.next_moment is None:

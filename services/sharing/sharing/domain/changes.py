@@ -247,5 +247,8 @@ def _checked_from(before: Sharing, after: Sharing, at: datetime) -> Sharing:
 
 def written(before: Sharing, after: Sharing) -> list[Fact]:
     """The facts to store: those that are new, and those whose end has moved."""
-    known = set(before.facts)
-    return [fact for fact in after.facts if fact not in known]
+    standing = {id(fact) for fact in before.facts}
+    others = [fact for fact in after.facts if id(fact) not in standing]
+    kinds = {type(fact) for fact in others}
+    known = {fact for fact in before.facts if type(fact) in kinds}
+    return [fact for fact in others if fact not in known]

@@ -1,6 +1,5 @@
 """What a management account shares, as dated facts: each holds from its start until before its end."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -118,8 +117,3 @@ def fact_key(fact: Fact) -> tuple[object, ...]:
             return ("binding", resource, group, fact.span.start)
         case Resource(resource):
             return ("resource", resource, fact.span.start)
-
-
-def newest_of(facts: Iterable[Fact]) -> list[Fact]:
-    """One fact per key: the one told last."""
-    return list({fact_key(fact): fact for fact in facts}.values())

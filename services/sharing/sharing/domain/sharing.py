@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sharing.domain.dated import (
     AcceptedType,
@@ -16,7 +16,7 @@ from sharing.domain.dated import (
     SharedType,
     Span,
     Trusteeship,
-    newest_of,
+    fact_key,
 )
 
 F = TypeVar("F", bound=Fact)
@@ -25,7 +25,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Sharing:
-    """The settings and resources of `owner`, past and to come.
+    """The settings and resources of `owner`, past and to come; no two facts have the same key.
 
     `over_owner` are the trusteeships under which the owner itself stands.
     """
@@ -33,7 +33,6 @@ class Sharing:
     owner: str
     facts: Sequence[Fact]
     over_owner: Sequence[Trusteeship] = ()
-    _confined: dict[str, tuple[Span, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def trusteeships(self) -> Mapping[str, Sequence[Trusteeship]]:
@@ -69,6 +68,10 @@ class Sharing:
     def _of(self, kind: type[F]) -> Iterable[F]:
         return (fact for fact in self.facts if isinstance(fact, kind))
 
+    @cached_property
+    def _confined(self) -> dict[str, Sequence[Span]]:
+        return {}
+
     def confined(self, group: str) -> Sequence[Span]:
         """When the group has a resource at all, ascending and apart from one another."""
         if group not in self._confined:
@@ -84,16 +87,45 @@ class Sharing:
                     yield Binding(binding.resource, binding.group, span)
 
     def with_facts(self, facts: Iterable[Fact]) -> "Sharing":
-        """The same with these facts, each in the place of one with its key."""
-        return Sharing(self.owner, newest_of((*self.facts, *facts)), self.over_owner)
+        """The same with these facts, each in the place of one with its key; what they leave alone stays sorted."""
+        told = {fact_key(fact): fact for fact in facts}
+        kinds = {type(fact) for fact in told.values()}
+        kept = [told.pop(fact_key(fact), fact) if type(fact) in kinds else fact for fact in self.facts]
+        after = Sharing(self.owner, [*kept, *told.values()], self.over_owner)
+        for name, sources in SORTED_FROM.items():
+            if name in self.__dict__ and kinds.isdisjoint(sources):
+                after.__dict__[name] = self.__dict__[name]
+        return after
 
     def moments(self) -> set[datetime]:
         """Every moment at which anything begins or ends."""
-        settings = (fact for fact in self.facts if not isinstance(fact, Resource))
-        spans = {fact.span for fact in settings if not fact.span.is_empty}
+        kinds = (Trusteeship, SharedType, AcceptedType, Membership)
+        return _ends({fact.span for fact in self.facts if isinstance(fact, kinds)}) | self.resource_moments
+
+    @cached_property
+    def resource_moments(self) -> set[datetime]:
+        """Every moment at which a resource, or its sharing with a group, begins or ends."""
         known = {(fact.span, fact.valid) for fact in self._of(Resource)}
-        spans |= {span for during, valid in known for span in (during, during & valid) if not span.is_empty}
-        return {moment for span in spans for moment in span if moment is not None}
+        bound = {fact.span for fact in self._of(Binding)}
+        return _ends(bound.union(*((during, during & valid) for during, valid in known)))
+
+
+SORTED_FROM: Final[Mapping[str, Sequence[type[Fact]]]] = {
+    "trusteeships": (Trusteeship,),
+    "shared_types": (SharedType,),
+    "accepted_types": (AcceptedType,),
+    "memberships": (Membership,),
+    "bindings": (Binding,),
+    "bindings_of_group": (Binding,),
+    "resources": (Resource,),
+    "resource_moments": (Binding, Resource),
+    "_confined": (Binding, Resource),
+}
+"""What `Sharing` keeps once it has been asked for, and the facts that it comes from."""
+
+
+def _ends(spans: Iterable[Span]) -> set[datetime]:
+    return {moment for span in spans if not span.is_empty for moment in span if moment is not None}
 
 
 def _grouped(facts: Iterable[F], key: Callable[[F], K]) -> dict[K, list[F]]:

@@ -31,11 +31,11 @@ class Difference(NamedTuple):
 
 @dataclass(slots=True)
 class Standing:
-    """What each account draws from at a moment, and which resources each source holds."""
+    """What each account draws from at a moment, which resources each source holds, and what has been reached."""
 
     sources: dict[str, Sources]
     resources: dict[Source, frozenset[str]]
-    _reach: dict[Sources, frozenset[str]] = field(default_factory=dict)
+    reached: dict[Sources, frozenset[str]] = field(default_factory=dict)
 
     def reach(self, account: str) -> frozenset[str]:
         """The resources of others that an account may use."""
@@ -47,11 +47,11 @@ class Standing:
         return "shared-with-group" if kind == "group" else "shared-with-account"
 
     def reach_of(self, sources: Sources) -> frozenset[str]:
-        if sources not in self._reach:
-            self._reach[sources] = frozenset().union(
+        if sources not in self.reached:
+            self.reached[sources] = frozenset().union(
                 *(self.resources.get(source, frozenset()) for source in sources)
             )
-        return self._reach[sources]
+        return self.reached[sources]
 
     @property
     def accesses(self) -> set[tuple[str, str]]:
@@ -59,8 +59,10 @@ class Standing:
         return {(account, resource) for account in self.sources for resource in self.reach(account)}
 
 
-def standing_at(sharing: Sharing, at: datetime) -> Standing:
-    return _standing(sharing, _Moment(at, before=False))
+def standing_at(sharing: Sharing, at: datetime, before: Standing | None = None) -> Standing:
+    """What is in force at a moment; `before` is what was in force up to it, if that is known."""
+    same = before is not None and at not in sharing.resource_moments
+    return _standing(sharing, _Moment(at, before=False), before if same else None)
 
 
 def standing_before(sharing: Sharing, at: datetime) -> Standing:
@@ -77,8 +79,9 @@ class _Moment:
         return span.held_before(self.at) if self.before else span.holds(self.at)
 
 
-def _standing(sharing: Sharing, moment: _Moment) -> Standing:
-    resources = _resources(sharing, moment)
+def _standing(sharing: Sharing, moment: _Moment, same: Standing | None = None) -> Standing:
+    """What is in force; the resources of each source are those of `same`, where that is given."""
+    resources = _resources(sharing, moment) if same is None else same.resources
     shared = {
         each.resource_type
         for held in sharing.shared_types.values()
@@ -97,7 +100,7 @@ def _standing(sharing: Sharing, moment: _Moment) -> Standing:
                 sources[account] = frozenset([("group", group)])
             else:
                 sources[account] = frozenset(("type", each) for each in accepted.get(account, ()))
-    return Standing(sources, resources)
+    return Standing(sources, resources, {} if same is None else same.reached)
 
 
 def _group(sharing: Sharing, account: str, moment: _Moment) -> str | None:
@@ -109,9 +112,10 @@ def _group(sharing: Sharing, account: str, moment: _Moment) -> str | None:
 
 def _resources(sharing: Sharing, moment: _Moment) -> dict[Source, frozenset[str]]:
     held: dict[Source, list[str]] = defaultdict(list)
+    within = moment.within
     for resource, versions in sharing.resources.items():
         for version in versions:
-            if moment.within(version.span) and moment.within(version.valid):
+            if within(version.span) and within(version.valid):
                 for source in _holders(sharing, resource, version.resource_type, moment):
                     held[source].append(resource)
     return {source: frozenset(resources) for source, resources in held.items()}

@@ -5,12 +5,12 @@ how many of its differences are told) says exactly what has been told.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
 from contracts import SharingChanged
-from sharing.domain.decision import can_use
+from sharing.domain.decision import Reason, can_use
 from sharing.domain.sharing import Sharing
 from sharing.domain.standing import Difference, Standing, differences, standing_at, standing_before
 
@@ -40,12 +40,15 @@ def tell(sharing: Sharing, told: Told, now: datetime, events_max: int) -> Tellin
     events: list[SharingChanged] = []
     before: Standing | None = None
     for moment in (moment for moment in pending if moment <= now):
-        after = standing_at(sharing, moment)
         before = before or standing_before(sharing, moment)
+        after = standing_at(sharing, moment, before)
+        reasons = Reasons(sharing, after, moment)
         done = (told.part or 0) if moment == told.until else 0
         room = events_max - len(events)
         found = list(islice(differences(before, after), done, done + room + 1))
-        events.extend(changed(sharing, after, difference, moment) for difference in found[:room])
+        events.extend(
+            changed(sharing, difference, moment, reasons.of(difference)) for difference in found[:room]
+        )
         if len(found) > room:
             return Telling(events, Told(moment, done + room), moment)
         told, before = Told(moment), after
@@ -53,26 +56,35 @@ def tell(sharing: Sharing, told: Told, now: datetime, events_max: int) -> Tellin
     return Telling(events, Told(max(told.until, now)), later)
 
 
-def _pending(sharing: Sharing, told: Told) -> list[datetime]:
-    """The moments still to be told; before the first trusteeship there is nobody to gain anything."""
-    begins = min((fact.span.start for held in sharing.trusteeships.values() for fact in held), default=None)
-    if begins is None:
-        return []
-    return sorted(
-        moment
-        for moment in sharing.moments()
-        if moment >= begins and (moment > told.until or _is_partly(told, moment))
-    )
-
-
 def _is_partly(told: Told, moment: datetime) -> bool:
     return moment == told.until and told.part is not None
 
 
-def changed(sharing: Sharing, after: Standing, difference: Difference, at: datetime) -> SharingChanged:
-    """The event that tells a difference; `after` is what stands at its moment."""
+@dataclass(slots=True)
+class Reasons:
+    """Why accounts may or may not use something from a moment on; `after` is what is in force then."""
+
+    sharing: Sharing
+    after: Standing
+    at: datetime
+    _unbound: dict[tuple[str, str], Reason] = field(default_factory=dict)
+
+    def of(self, difference: Difference) -> Reason:
+        """Of resources that are bound to no group, one of each type answers for all that an account may not use."""
+        account, resource, gained = difference
+        if gained:
+            return self.after.granting(account)
+        resource_type = self.sharing.resources[resource][-1].resource_type
+        if resource not in self.after.resources.get(("type", resource_type), ()):
+            return can_use(self.sharing, account, resource, self.at).reason
+        if (account, resource_type) not in self._unbound:
+            self._unbound[account, resource_type] = can_use(self.sharing, account, resource, self.at).reason
+        return self._unbound[account, resource_type]
+
+
+def changed(sharing: Sharing, difference: Difference, at: datetime, reason: Reason) -> SharingChanged:
+    """The event that tells a difference."""
     account, resource, gained = difference
-    reason = after.granting(account) if gained else can_use(sharing, account, resource, at).reason
     return SharingChanged(
         management_account=sharing.owner,
         member_account=account,
