@@ -8,6 +8,7 @@ from contracts.order import Reason
 
 from chassis import Batch, Record, Timer, TimerBatch
 from contracts import AllocationRecorded, CreditChecked, MasterDataChanged, RelationshipChanged
+from fund_pool import ends
 from fund_pool.domain.access import Relationship
 from fund_pool.domain.assessment import NO_RULES
 from fund_pool.domain.explain import of_nothing, said
@@ -28,6 +29,7 @@ from fund_pool.publishing import (
     wake_borrowers,
 )
 from fund_pool.repository import allocations as allocation_rows
+from fund_pool.repository import ends as end_rows
 from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import orders as order_rows
 from fund_pool.repository import pools as pool_rows
@@ -234,13 +236,20 @@ async def keep_master_data(batch: Batch[MasterDataChanged]) -> None:
 
 
 async def keep_relationships(batch: Batch[RelationshipChanged]) -> None:
-    """Keeps the newest version of each relationship: what a management account may see follows from it."""
+    """Keeps the newest version of each relationship: what a management account may see follows from it.
+
+    A request to end it that has come before its version is answered now, and one whose outcome is told is over.
+    """
     newest: dict[str, RelationshipChanged] = {}
     for record in batch:
         known = newest.get(record.event.relationship_id)
         if known is None or known.relationship_version < record.event.relationship_version:
             newest[record.event.relationship_id] = record.event
     await reference_rows.save_relationships(batch.connection, [_told(event) for event in newest.values()])
+    await ends.answer_waiting(batch)
+    await end_rows.unfreeze(
+        batch.connection, [(record.event.relationship_id, record.event.request_id) for record in batch]
+    )
 
 
 def _told(event: RelationshipChanged) -> ToldRelationship:

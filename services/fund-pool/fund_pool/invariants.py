@@ -435,6 +435,6 @@ FACTS: Final = {
         join quota_episode e using (account, currency, episode_id)
         where e.ended_at is null or e.ended_at >= date_trunc('day', now(), 'UTC') - interval '60 days'
     """,
-    "relationships": "select relationship_id, version, state from relationship",
+    "relationships": "select relationship_id, version, state from relationship where version > 0",
 }
 """What other services state too. A return moves money only, so an order with one is left out of the exposure."""

@@ -77,6 +77,17 @@ relationship = Table(
     Column("frozen_by", Text),
     Index("relationship_member", "member_account"),
     Index("relationship_management", "management_account"),
+    Index("relationship_frozen", "management_account", postgresql_where=text("frozen_by is not null")),
+)
+
+waiting_end_request = Table(
+    "waiting_end_request",
+    METADATA,
+    Column("relationship_id", Text, ForeignKey("relationship.relationship_id"), primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("relationship_version", BigInteger, nullable=False),
+    Column("answer_by", MOMENT, nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 deduction_order = Table(
@@ -169,7 +180,11 @@ order_state = Table(
     Column("parked", LargeBinary),
     Column("changed_at", MOMENT),
     Column("details", LargeBinary),
-    Index("order_state_waiting", "account", postgresql_where=text("status = 'pending-approval'")),
+    Index(
+        "order_state_undecided",
+        "account",
+        postgresql_where=text("status in ('new', 'pending-approval')"),
+    ),
 )
 
 decision = Table(

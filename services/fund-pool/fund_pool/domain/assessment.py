@@ -36,7 +36,7 @@ class Terms:
 
 def assess(pool: Pool | None, order: Order, now: datetime, rules: Rules = NO_RULES) -> Assessment:
     """Whether the pool can pay the order's first payment now."""
-    refusal = refused(pool, order)
+    refusal = refused(pool, order) or _leaving(pool, order)
     if refusal is not None:
         return Assessment([refusal], explain.of_nothing(f"nothing taken: {refusal.text}"))
     assert pool is not None
@@ -132,6 +132,14 @@ def _unusable(pool: Pool | None, order: Order) -> Reason | None:
         text = f"user {order.ordering_user} has no right to use the balance of {account}"
         return Reason(code="not-allowed-to-use-balance", text=text)
     return None
+
+
+def _leaving(pool: Pool | None, order: Order) -> Reason | None:
+    """A member whose trusteeship is about to end orders nothing new on its management account."""
+    if pool is None or order.customer == pool.customer or order.customer not in pool.leaving_customers:
+        return None
+    text = f"the trusteeship of {pool.account} over {order.customer} is about to end; nothing new is ordered"
+    return Reason(code="relationship-ending", text=text)
 
 
 def line_totals(amounts: Sequence[LineAmount]) -> Mapping[str, int]:

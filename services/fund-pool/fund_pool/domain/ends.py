@@ -1,9 +1,8 @@
 """What stands against the end of a relationship as far as money is concerned, and what stays with the member.
 
-Trusteeship ends with no order pending (seed 000, Financial relationships).
+Trusteeship ends with no bill past due and no order undecided (seed 000, Financial relationships).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -32,24 +31,38 @@ class PastDue:
     due_on: date
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingOrder:
+    """An order that waits for special approval (`pending-approval`) or has not been decided yet (`new`)."""
+
+    order_id: str
+    status: str
+
+
 @dataclass(slots=True)
 class MemberMoney:
-    """A member's orders that wait, the first of them by name, what is past due, and its balances above zero."""
+    """A member's orders that wait and what is past due, how many and the first of them; balances above zero."""
 
-    pending_count: int = 0
-    pending: list[str] = field(default_factory=list)
-    balances: Sequence[Balance] = ()
-    past_due: Sequence[PastDue] = ()
+    waiting_count: int = 0
+    waiting: list[WaitingOrder] = field(default_factory=list)
+    past_due_count: int = 0
+    past_due: list[PastDue] = field(default_factory=list)
+    balances: list[Balance] = field(default_factory=list)
+
+
+def is_early(request: RelationshipEndRequested, known_version: int) -> bool:
+    """Whether a version that stands before the request has not come; an `end` counts as a version itself."""
+    needed = request.relationship_version - 1 if request.purpose == "end" else request.relationship_version
+    return known_version < needed
 
 
 def answer(request: RelationshipEndRequested, money: MemberMoney, now: datetime) -> RelationshipEndAnswered:
-    """Refuses while a bill is past due and, for trusteeship, while an order waits; always says what stays."""
-    waiting = money.pending_count if request.kind == "trusteeship" else 0
-    obstacles = [_past_due(item) for item in money.past_due] + [
-        Obstacle(code="pending-order", text=f"Order {order} waits for special approval.", reference=order)
-        for order in money.pending[: min(waiting, ITEMS_MAX)]
-    ]
-    count = len(money.past_due) + waiting
+    """Trusteeship does not end while a bill is past due or an order waits; what stays is always told."""
+    obstacles: list[Obstacle] = []
+    count = 0
+    if request.kind == "trusteeship":
+        obstacles = [*map(_past_due, money.past_due), *map(_waiting, money.waiting)]
+        count = money.past_due_count + money.waiting_count
     return RelationshipEndAnswered(
         request_id=request.request_id,
         relationship_id=request.relationship_id,
@@ -76,3 +89,11 @@ def _past_due(item: PastDue) -> Obstacle:
     amount = Money.of(item.minor, item.currency)
     text = f"{amount.amount} {amount.currency} of {item.item_id} is past due since {item.due_on}."
     return Obstacle(code="past-due-bill", text=text, reference=item.item_id, amount=amount)
+
+
+def _waiting(order: WaitingOrder) -> Obstacle:
+    if order.status == "pending-approval":
+        text = f"Order {order.order_id} waits for special approval."
+        return Obstacle(code="pending-order", text=text, reference=order.order_id)
+    text = f"Order {order.order_id} is not decided yet."
+    return Obstacle(code="undecided-order", text=text, reference=order.order_id)

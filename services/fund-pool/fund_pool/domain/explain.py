@@ -25,6 +25,7 @@ WHY: Mapping[ShareCode, str] = MappingProxyType(
         "not-yet-valid": "is not valid yet",
         "not-for-orders": "does not pay for orders",
         "not-in-deduction-order": "is not in the deduction order",
+        "relationship-ending": "takes nothing new, because the trusteeship is about to end",
     }
 )
 

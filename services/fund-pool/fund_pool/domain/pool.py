@@ -100,10 +100,14 @@ AnyMove = Move | VoucherMove | InternalMove
 
 @dataclass(slots=True)
 class CommonLine:
-    """The overdraft of a management account that its members draw on together: entity-level credit."""
+    """The overdraft of a management account that its members draw on together: entity-level credit.
+
+    Nothing new is drawn while the member's trusteeship is about to end.
+    """
 
     owner: str
     purse: FundAccount
+    ending: bool = False
 
 
 @dataclass(slots=True)
@@ -120,7 +124,7 @@ class Pool:
 
     A voucher that several accounts share is one object in all their pools. `extras` says that the account has
     more than fund accounts, thresholds and rights, so that the next one who loads it asks for that too; `lends`
-    are the currencies in which members draw on its line.
+    are the currencies in which members draw on its line; `leaving_customers` are those of members whose trusteeship by this account is about to end.
     `touched_*` name what is to be written; `lapsed` is what came back to voucher pools after a voucher's end.
     """
 
@@ -150,6 +154,7 @@ class Pool:
     vouchers: dict[str, Voucher] = field(default_factory=dict)
     commons: dict[str, CommonLine] = field(default_factory=dict)
     lends: frozenset[str] = frozenset()
+    leaving_customers: frozenset[str] = frozenset()
     touched_holds: dict[str, Hold] = field(default_factory=dict)
     hold_events: list[HoldEvent] = field(default_factory=list)
     touched_items: dict[str, OpenItem] = field(default_factory=dict)

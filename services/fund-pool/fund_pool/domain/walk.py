@@ -28,6 +28,7 @@ ShareCode = Literal[
     "used-before",
     "not-for-orders",
     "not-in-deduction-order",
+    "relationship-ending",
 ]
 
 
@@ -178,6 +179,8 @@ def _candidate(
         share.code = "not-opened"
     elif policy.forbids(code, purpose):
         share.code = "not-in-usage-rule"
+    elif purpose == "order-payment" and _is_ending(pool, code, currency):
+        share.code = "relationship-ending"
     elif (validity := purse.validity(today)) != "valid":
         share.code = validity
     elif purse.usable:
@@ -195,6 +198,12 @@ def _purse(pool: Pool, code: str, currency: str) -> tuple[str, FundAccount | Non
     if common is not None and common.purse.type.code == code:
         return common.owner, common.purse
     return pool.account, pool.find(code, currency)
+
+
+def _is_ending(pool: Pool, code: str, currency: str) -> bool:
+    """Whether the purse is a common line that the account may soon have no part in any more."""
+    common = pool.commons.get(currency)
+    return common is not None and common.ending and common.purse.type.code == code
 
 
 def _code(share: Share, shortfall: int) -> ShareCode:

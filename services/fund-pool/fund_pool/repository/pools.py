@@ -50,10 +50,19 @@ POOLS: Final = text(
         where q.account = {NAMED}
         group by q.account),
     shared as (
-        select member_account, array_agg(currency) as currencies, array_agg(management_account) as owners
-        from common_line
-        where member_account = any(cast(:accounts as text[]))
-        group by member_account),
+        select c.member_account, array_agg(c.currency) as currencies, array_agg(c.management_account) as owners,
+               array_agg(exists (
+                   select from relationship r
+                   where r.management_account = c.management_account and r.member_account = c.member_account
+                     and r.kind = 'trusteeship' and r.frozen_by is not null)) as ending
+        from common_line c
+        where c.member_account = any(cast(:accounts as text[]))
+        group by c.member_account),
+    leaving as (
+        select r.management_account, array_agg(m.customer) as customers
+        from relationship r join account m on m.account = r.member_account
+        where r.frozen_by is not null and r.kind = 'trusteeship' and r.management_account = {NAMED}
+        group by r.management_account),
     own as (
         select settlement_organisation,
                json_agg(json_build_array(code, pays_orders, takes_online_top_ups, opens_on_first_use, false,
@@ -72,7 +81,7 @@ POOLS: Final = text(
            p.types, p.currencies, p.balances, p.lines, p.valid_from, p.valid_until, p.line_sources,
            w.currencies as watched, w.thresholds, w.enabled, w.margins, w.basis_points,
            w.episodes, w.opened_at, w.reminders, u.users,
-           h.currencies as shared_currencies, h.owners
+           h.currencies as shared_currencies, h.owners, h.ending, l.customers as leaving
     from account a
     left join organisation o on o.organisation = a.settlement_organisation
     left join organisation_setting s on s.settlement_organisation = a.settlement_organisation
@@ -85,6 +94,7 @@ POOLS: Final = text(
     left join watch w on w.account = a.account
     left join entitled u on u.account = a.account
     left join shared h on h.member_account = a.account
+    left join leaving l on l.management_account = a.account
     where a.account = {NAMED}
     """
 )
@@ -130,10 +140,10 @@ async def locked_pools(
 
 def _share_lines(pool: Pool, row: Row[Any], pools: Mapping[str, Pool]) -> None:
     """Lets a member draw on the common line of its management account, which is loaded with it."""
-    for currency, owner in zip(row.shared_currencies, row.owners, strict=True):
+    for currency, owner, ending in zip(row.shared_currencies, row.owners, row.ending, strict=True):
         purse = pools[owner].find(OVERDRAFT.code, currency) if owner in pools else None
         if purse is not None:
-            pool.commons[currency] = CommonLine(owner, purse)
+            pool.commons[currency] = CommonLine(owner, purse, ending)
 
 
 def _pool(row: Row[Any]) -> Pool:
@@ -156,6 +166,7 @@ def _pool(row: Row[Any]) -> Pool:
         extras=row.extras,
         spending_order=row.spending_order or "transferred-first",
         account_payment=row.account_payment is not False,
+        leaving_customers=frozenset(row.leaving or ()),
     )
 
 

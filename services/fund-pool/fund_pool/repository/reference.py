@@ -67,7 +67,7 @@ SAVE_RELATIONSHIPS: Final = text(
     on conflict (relationship_id) do update
     set version = excluded.version, kind = excluded.kind, management_account = excluded.management_account,
         member_account = excluded.member_account, state = excluded.state, permissions = excluded.permissions,
-        display_name = excluded.display_name, invoice_status = excluded.invoice_status, frozen_by = null
+        display_name = excluded.display_name, invoice_status = excluded.invoice_status
     where relationship.version < excluded.version
     """
 )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sharing.domain.dated import (
@@ -127,11 +127,14 @@ async def sharings(
     rows = await connection.execute(EVERYTHING, {"owners": list(owners), "since": since})
     facts: dict[str, list[Fact]] = defaultdict(list)
     over: dict[str, list[Trusteeship]] = defaultdict(list)
-    for row in rows:
-        if row.kind == "over-owner":
-            over[row.owner].append(Trusteeship(row.owner, Span(row.starts_at, row.ends_at)))
+    for kind, owner, a, b, starts_at, ends_at, valid_from, valid_until in rows:
+        span = Span(starts_at, ends_at)
+        if kind == "resource":
+            facts[owner].append(Resource(a, b, owner, span, Span(valid_from, valid_until)))
+        elif kind == "over-owner":
+            over[owner].append(Trusteeship(owner, span))
         else:
-            facts[row.owner].append(_fact(row))
+            facts[owner].append(_setting(kind, a, b, span))
     return {owner: Sharing(owner, facts[owner], over[owner]) for owner in owners}
 
 
@@ -163,26 +166,23 @@ async def about_one(connection: AsyncConnection, resource: Resource, account: st
                 valid = Span(row.valid_from, row.valid_until)
                 facts.append(Resource(row.a, resource.resource_type, row.owner, span, valid))
         else:
-            facts.append(_fact(row))
+            facts.append(_setting(row.kind, row.a, row.b, span))
     return Sharing(resource.owner, list(dict.fromkeys(facts)), over)
 
 
-def _fact(row: Row[*tuple[Any, ...]]) -> Fact:
-    span = Span(row.starts_at, row.ends_at)
-    match row.kind:
+def _setting(kind: str, a: str, b: str, span: Span) -> Fact:
+    match kind:
         case "trusteeship":
-            return Trusteeship(row.a, span)
+            return Trusteeship(a, span)
         case "shared-type":
-            return SharedType(row.a, span)
+            return SharedType(a, span)
         case "accepted-type":
-            return AcceptedType(row.a, row.b, span)
+            return AcceptedType(a, b, span)
         case "membership":
-            return Membership(row.a, row.b, span)
+            return Membership(a, b, span)
         case "binding":
-            return Binding(row.a, row.b, span)
-        case "resource":
-            return Resource(row.a, row.b, row.owner, span, Span(row.valid_from, row.valid_until))
-    raise AssertionError(row.kind)
+            return Binding(a, b, span)
+    raise AssertionError(kind)
 
 
 Table = Literal["trusteeship", "shared_type", "accepted_type", "membership", "binding"]
