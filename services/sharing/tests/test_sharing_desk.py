@@ -375,6 +375,9 @@ async def test_the_three_views_and_the_members_own(town: Town) -> None:
     assert [(each["name"], each["members"], each["bindings"][0]["resource"]) for each in groups] == [
         ("=West", ["S1"], "RI1")
     ]
+    for chosen, expected in [({"group": group}, ["S1"]), ({"accepted_type": RI}, ["S1", "S2"])]:
+        some = (await town.management.get("/accounts/M/sharing/accounts", limit=5, **chosen))["items"]
+        assert [each["account"] for each in some] == expected
     of_resource = await town.management.get("/accounts/M/sharing/bindings", resource="RI1")
     assert [each["group"] for each in of_resource["items"]] == [group]
     rows: list[Any] = []
@@ -410,6 +413,8 @@ async def test_the_three_views_and_the_members_own(town: Town) -> None:
         ("S1", RI, "shared-with-group", 1),
         ("S1", SCU, "confined-to-its-group", 1),
     ]
+    one = await town.management.get("/accounts/M/sharing/details/by-type", member="S3", resource_type=SCU)
+    assert [(each["reason"], each["resources"]) for each in one["items"]] == [("type-not-shared", 1)]
     await town.resources("RI7", owner="S2")
     own = (await town.person("S2").get("/accounts/S2/usable-resources"))["items"]
     assert [(each["resource"], each["reason"]) for each in own] == [
@@ -425,18 +430,31 @@ async def test_the_three_views_and_the_members_own(town: Town) -> None:
         assert (await town.person("S3").http.get(path)).status_code == 404
 
 
-@pytest.mark.parametrize(("view", "rows"), [("accounts", 3), ("groups", 2), ("details", 12)])
+@pytest.mark.parametrize(
+    ("view", "rows"),
+    [
+        ("sharing/accounts/export", 3),
+        ("sharing/accounts/export?accepted_type=reserved-instance", 2),
+        ("sharing/groups/export", 2),
+        ("sharing/details/export", 12),
+        ("sharing/details/export?member=S1&allowed=true", 1),
+        ("sharing/details/by-type/export", 11),
+        ("sharing/details/by-type/export?resource_type=reserved-instance&member=S2", 2),
+        ("usable-resources/export", 3),
+    ],
+)
 async def test_each_view_is_a_csv_and_an_excel_file(town: Town, view: str, rows: int) -> None:
     await example(town)
-    path = f"/accounts/M/sharing/{view}/export"
-    text = (await town.management.http.get(path, params={"time_zone": "Asia/Shanghai"})).content.decode(
+    path = f"/accounts/M/{view}"
+    joined = "&" if "?" in view else "?"
+    text = (await town.management.http.get(path + joined + "time_zone=Asia/Shanghai")).content.decode(
         "utf-8-sig"
     )
     table = list(csv.reader(StringIO(text, newline="")))
     assert len(table) == rows + 1
-    if view == "groups":
+    if "groups" in view:
         assert {row[0] for row in table[1:]} == {"'=West"}
-    answer = await town.management.http.get(path, params={"format": "xlsx"})
+    answer = await town.management.http.get(path + joined + "format=xlsx")
     sheet = openpyxl.load_workbook(BytesIO(answer.content)).worksheets[0]
     assert (sheet.max_row, sheet.freeze_panes) == (rows + 1, "A2")
     assert (await town.person("S1").http.get(path)).status_code == 404

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sharing.api import accounts, changes, commands, ending, invoicing, queries, resources, views
+from sharing.api import accounts, changes, commands, ending, exports, invoicing, queries, resources, views
 
 ROUTERS: Final = (
     commands.router,
@@ -10,6 +10,7 @@ ROUTERS: Final = (
     queries.router,
     changes.router,
     views.router,
+    exports.router,
     resources.router,
     invoicing.router,
     accounts.router,

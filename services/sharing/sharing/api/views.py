@@ -1,14 +1,12 @@
-"""Who may use what: one question with its reason, and three views, each also as a file."""
+"""Who may use what: one question with its reason, and three views."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Final
-from zoneinfo import ZoneInfo
 
 from chassis.http import (
-    DOWNLOAD,
     CursorPage,
     NotFound,
     Now,
@@ -16,15 +14,12 @@ from chassis.http import (
     Policy,
     Reader,
     Router,
-    download,
 )
-from chassis.sheets import Column, SheetFormat
-from contracts.text import Code, Id, TimeZone
-from fastapi import Query
+from contracts.text import Code, Id
+from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict
 from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncConnection
-from starlette.responses import Response
 
 from sharing.api.sharing_models import At, DecisionView, setting_view
 from sharing.domain.dated import Binding
@@ -37,6 +32,7 @@ from sharing.domain.views import (
     TypeDetail,
     bindings_from,
     by_account,
+    counted,
     members_of,
     trustees,
 )
@@ -50,9 +46,6 @@ READ: Final = Policy("sharing:read", roles=(), account="account")
 USE: Final = Policy(
     "resource:use", roles={"billing-system"}, account="account", visible=sharing_rows.managed_by
 )
-
-Format = Annotated[SheetFormat, Query(alias="format", description="csv or xlsx")]
-Zone = Annotated[TimeZone, Query(description="The time zone in which moments are told.")]
 
 
 @router.get(
@@ -100,16 +93,40 @@ class AccountView(BaseModel):
     trustee_since: datetime
 
 
+class AccountFilter(BaseModel):
+    """Which accounts to show."""
+
+    group: Id | None = None
+    accepted_type: Code | None = None
+
+    def lines(self, sharing: Sharing, accounts: Iterable[str], at: datetime) -> Iterator[AccountLine]:
+        return filter(self._takes, by_account(sharing, accounts, at))
+
+    def _takes(self, line: AccountLine) -> bool:
+        return self.group in (None, line.group) and (
+            self.accepted_type is None or self.accepted_type in line.accepted_types
+        )
+
+
+def account_filter(
+    group: Annotated[Id | None, Query()] = None, accepted_type: Annotated[Code | None, Query()] = None
+) -> AccountFilter:
+    return AccountFilter(group=group, accepted_type=accepted_type)
+
+
+ChosenAccounts = Annotated[AccountFilter, Depends(account_filter)]
+
+
 @router.get("/accounts/{account}/sharing/accounts", policy=READ, summary="Sharing by account")
 async def by_accounts(
-    account: Id, page: Page, reader: Reader, now: Now, at: At = None
+    account: Id, page: Page, reader: Reader, now: Now, chosen: ChosenAccounts, at: At = None
 ) -> CursorPage[AccountView]:
     """The accounts under trusteeship, by id."""
     moment = at or now
     sharing = await sharing_rows.sharing(reader, account, moment)
     after = page.after(str)
     named = [each for each in trustees(sharing, moment) if not after or each > after[0]]
-    found = list(by_account(sharing, named[: page.rows], moment))
+    found = list(islice(chosen.lines(sharing, named, moment), page.rows))
     kept, following = page.page(found, lambda line: (line.account,))
     return CursorPage(items=[_account_view(line) for line in kept], next=following)
 
@@ -122,39 +139,6 @@ def _account_view(line: AccountLine) -> AccountView:
         usable=dict(line.usable),
         trustee_since=line.since,
     )
-
-
-ACCOUNT_COLUMNS: Final[list[Column[AccountLine]]] = [
-    Column("account", lambda line: line.account),
-    Column("group", lambda line: line.group),
-    Column("accepted types", lambda line: ", ".join(line.accepted_types), width=40),
-    Column("usable resources", lambda line: sum(line.usable.values()), "whole"),
-    Column(
-        "by type", lambda line: ", ".join(f"{name} {count}" for name, count in line.usable.items()), width=40
-    ),
-    Column("trustee since", lambda line: line.since, "moment"),
-]
-
-
-@router.get(
-    "/accounts/{account}/sharing/accounts/export",
-    policy=READ,
-    summary="Sharing by account, as a file",
-    response_class=Response,
-    responses=DOWNLOAD,
-)
-async def export_accounts(
-    account: Id,
-    reader: Reader,
-    now: Now,
-    at: At = None,
-    file_format: Format = "csv",
-    time_zone: Zone = "UTC",
-) -> Response:
-    moment = at or now
-    sharing = await sharing_rows.sharing(reader, account, moment)
-    rows = by_account(sharing, trustees(sharing, moment), moment)
-    return await download(file_format, "sharing-by-account", ACCOUNT_COLUMNS, rows, ZoneInfo(time_zone))
 
 
 class BindingView(BaseModel):
@@ -269,48 +253,6 @@ def _bindings(sharing: Sharing, resource: str | None, group: str | None, at: dat
         yield from (each for each in bindings_from(facts, at) if group in (None, each.group))
 
 
-@router.get(
-    "/accounts/{account}/sharing/groups/export",
-    policy=READ,
-    summary="Sharing by user group, as a file",
-    response_class=Response,
-    responses=DOWNLOAD,
-)
-async def export_groups(
-    account: Id,
-    reader: Reader,
-    now: Now,
-    at: At = None,
-    file_format: Format = "csv",
-    time_zone: Zone = "UTC",
-) -> Response:
-    """A row for each member of a group, and one for each resource shared with it."""
-    moment = at or now
-    groups = await sharing_rows.groups(reader, account, at)
-    sharing = await sharing_rows.sharing(reader, account, moment)
-    rows = _group_rows(sharing, groups, moment)
-    return await download(file_format, "sharing-by-group", GROUP_COLUMNS, rows, ZoneInfo(time_zone))
-
-
-GroupRow = tuple[Group, str | None, Binding | None]
-GROUP_COLUMNS: Final[list[Column[GroupRow]]] = [
-    Column("group", lambda row: row[0].name, width=30),
-    Column("group id", lambda row: row[0].group_id, width=38),
-    Column("member", lambda row: row[1]),
-    Column("resource", lambda row: row[2] and row[2].resource),
-    Column("start", lambda row: row[2] and row[2].span.start, "moment"),
-    Column("end", lambda row: row[2] and row[2].span.end, "moment"),
-]
-
-
-def _group_rows(sharing: Sharing, groups: Iterable[Group], at: datetime) -> Iterator[GroupRow]:
-    for group in groups:
-        for member in members_of(sharing, group.group_id, at):
-            yield group, member, None
-        for binding in bindings_from(sharing.bindings_of_group.get(group.group_id, ()), at):
-            yield group, None, binding
-
-
 DETAIL_EXAMPLE: Final[JsonDict] = {
     "account": "A-1001",
     "resource": "RI-9",
@@ -352,12 +294,22 @@ class DetailFilter(BaseModel):
             and self.reason in (None, row.reason)
         )
 
+    def accounts(self, details: Details) -> list[str]:
+        return [each for each in details.accounts if self.member in (None, each)]
+
+    def by_type(self, details: Details, accounts: Iterable[str]) -> Iterator[TypeDetail]:
+        """The rows of these accounts counted by type and reason."""
+        wanted = self._resources(details)
+        for account in accounts:
+            yield from counted(account, filter(self.takes, details.of(account, wanted)))
+
+    def _resources(self, details: Details) -> Iterable[str]:
+        return details.known if self.resource is None else {self.resource} & details.known.keys()
+
     def rows(self, details: Details, after: tuple[int, str, str] | None = None) -> Iterator[Detail]:
         """Behind a place: the management account's own rows first, then by account and resource."""
-        wanted = details.known if self.resource is None else {self.resource} & details.known.keys()
-        for account in details.accounts:
-            if self.member not in (None, account):
-                continue
+        wanted = self._resources(details)
+        for account in self.accounts(details):
             place = (int(account != details.sharing.owner), account)
             if after is not None and place < after[:2]:
                 continue
@@ -366,36 +318,28 @@ class DetailFilter(BaseModel):
             yield from filter(self.takes, details.of(account, resources))
 
 
-DETAIL_COLUMNS: Final[list[Column[Detail]]] = [
-    Column("account", lambda row: row.account),
-    Column("resource", lambda row: row.resource),
-    Column("resource type", lambda row: row.resource_type, width=24),
-    Column("shared", lambda row: row.allowed, "flag", 10),
-    Column("reason", lambda row: row.reason, width=28),
-    Column("since", lambda row: row.since, "moment"),
-    Column("until", lambda row: row.until, "moment"),
-]
+def detail_filter(
+    member: Annotated[Id | None, Query()] = None,
+    resource: Annotated[Id | None, Query()] = None,
+    resource_type: Annotated[Code | None, Query()] = None,
+    allowed: Annotated[bool | None, Query()] = None,
+    reason: Annotated[Reason | None, Query()] = None,
+) -> DetailFilter:
+    return DetailFilter(
+        member=member, resource=resource, resource_type=resource_type, allowed=allowed, reason=reason
+    )
+
+
+Chosen = Annotated[DetailFilter, Depends(detail_filter)]
 
 
 @router.get(
     "/accounts/{account}/sharing/details", policy=READ, summary="Every account and resource in detail"
 )
 async def details(
-    account: Id,
-    page: Page,
-    reader: Reader,
-    now: Now,
-    member: Annotated[Id | None, Query()] = None,
-    resource: Annotated[Id | None, Query()] = None,
-    resource_type: Annotated[Code | None, Query()] = None,
-    allowed: Annotated[bool | None, Query()] = None,
-    reason: Annotated[Reason | None, Query()] = None,
-    at: At = None,
+    account: Id, page: Page, reader: Reader, now: Now, chosen: Chosen, at: At = None
 ) -> CursorPage[DetailView]:
     """The management account's own rows first, then by account and resource."""
-    chosen = DetailFilter(
-        member=member, resource=resource, resource_type=resource_type, allowed=allowed, reason=reason
-    )
     after = page.after(int, str, str)
     sharing = await sharing_rows.sharing(reader, account)
 
@@ -416,37 +360,6 @@ def _detail_view(row: Detail) -> DetailView:
         reason=row.reason,
         since=row.since,
         until=row.until,
-    )
-
-
-@router.get(
-    "/accounts/{account}/sharing/details/export",
-    policy=READ,
-    summary="Every account and resource in detail, as a file",
-    response_class=Response,
-    responses=DOWNLOAD,
-)
-async def export_details(
-    account: Id,
-    reader: Reader,
-    now: Now,
-    member: Annotated[Id | None, Query()] = None,
-    resource: Annotated[Id | None, Query()] = None,
-    resource_type: Annotated[Code | None, Query()] = None,
-    allowed: Annotated[bool | None, Query()] = None,
-    reason: Annotated[Reason | None, Query()] = None,
-    at: At = None,
-    file_format: Format = "csv",
-    time_zone: Zone = "UTC",
-) -> Response:
-    """Streamed row by row, however many there are."""
-    chosen = DetailFilter(
-        member=member, resource=resource, resource_type=resource_type, allowed=allowed, reason=reason
-    )
-    sharing = await sharing_rows.sharing(reader, account)
-    found = await asyncio.to_thread(Details, sharing, at or now)
-    return await download(
-        file_format, "sharing-details", DETAIL_COLUMNS, chosen.rows(found), ZoneInfo(time_zone)
     )
 
 
@@ -480,7 +393,7 @@ class TypeDetailView(BaseModel):
     summary="The details counted by type and reason",
 )
 async def details_by_type(
-    account: Id, page: Page, reader: Reader, now: Now, at: At = None
+    account: Id, page: Page, reader: Reader, now: Now, chosen: Chosen, at: At = None
 ) -> CursorPage[TypeDetailView]:
     """A page holds as many accounts as its limit says, each with all its lines."""
     after = page.after(int, str)
@@ -490,9 +403,9 @@ async def details_by_type(
     def place(each: str) -> tuple[int, str]:
         return int(each != account), each
 
-    behind = [each for each in found.accounts if after is None or place(each) > after]
+    behind = [each for each in chosen.accounts(found) if after is None or place(each) > after]
     kept, following = page.page(behind[: page.rows], place)
-    rows = await asyncio.to_thread(lambda: [row for each in kept for row in found.by_type(each)])
+    rows = await asyncio.to_thread(lambda: list(chosen.by_type(found, kept)))
     return CursorPage(items=[_type_view(row) for row in rows], next=following)
 
 
@@ -510,9 +423,9 @@ async def usable_resources(
     moment = at or now
     after = page.after(str, str)
     found: list[tuple[str, Detail]] = []
-    for owner in await _owners(reader, account, moment):
+    for owner in await owners(reader, account, moment):
         sharing = await sharing_rows.sharing(reader, owner)
-        rows = await asyncio.to_thread(_usable, sharing, account, moment)
+        rows = await asyncio.to_thread(usable, sharing, account, moment)
         found += [(owner, row) for row in rows if after is None or (owner, row.resource) > after]
         if len(found) >= page.rows:
             break
@@ -520,10 +433,10 @@ async def usable_resources(
     return CursorPage(items=[_detail_view(row) for _, row in kept], next=following)
 
 
-async def _owners(reader: AsyncConnection, account: str, at: datetime) -> list[str]:
+async def owners(reader: AsyncConnection, account: str, at: datetime) -> list[str]:
     manager = await sharing_rows.manager_of(reader, account, at)
     return sorted({account, manager} if manager is not None else {account})
 
 
-def _usable(sharing: Sharing, account: str, at: datetime) -> list[Detail]:
+def usable(sharing: Sharing, account: str, at: datetime) -> list[Detail]:
     return [row for row in Details(sharing, at).of(account) if row.allowed]

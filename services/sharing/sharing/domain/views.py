@@ -140,14 +140,6 @@ class Details:
                 runs[kind] = self._run(account, resource)
             yield Detail(account, resource, version.resource_type, *runs[kind])
 
-    def by_type(self, account: str) -> Iterator[TypeDetail]:
-        """One account's rows counted by type and reason."""
-        counts: dict[tuple[str, Reason, bool], int] = defaultdict(int)
-        for row in self.of(account):
-            counts[row.resource_type, row.reason, row.allowed] += 1
-        for (resource_type, reason, allowed), resources in sorted(counts.items()):
-            yield TypeDetail(account, resource_type, reason, allowed, resources)
-
     def _class(self, resource: str) -> object:
         """Resources that nothing tells apart have the same rows."""
         versions = tuple(
@@ -192,6 +184,15 @@ class Details:
             *(span for each in sharing.resources[resource] for span in (each.span, each.valid)),
         ]
         return {moment for span in spans if not span.is_empty for moment in span if moment is not None}
+
+
+def counted(account: str, rows: Iterable[Detail]) -> Iterator[TypeDetail]:
+    """Rows of one account counted by type and reason."""
+    counts: dict[tuple[str, Reason, bool], int] = defaultdict(int)
+    for row in rows:
+        counts[row.resource_type, row.reason, row.allowed] += 1
+    for (resource_type, reason, allowed), resources in sorted(counts.items()):
+        yield TypeDetail(account, resource_type, reason, allowed, resources)
 
 
 def preview(before: Sharing, after: Sharing, at: datetime, changes_max: int) -> tuple[Sequence[Gain], bool]:
