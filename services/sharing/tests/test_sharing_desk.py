@@ -238,7 +238,7 @@ BAD: list[tuple[dict[str, Any], str, str | None]] = [
             ],
         },
         "end-before-start",
-        None,
+        "change.bindings[0].end",
     ),
     (
         {
@@ -246,7 +246,16 @@ BAD: list[tuple[dict[str, Any], str, str | None]] = [
             "bindings": [{"resource": "RI2", "group": "GROUP", "start": "2026-01-01T00:00:00Z"}],
         },
         "start-in-the-past",
-        None,
+        "change.bindings[0].start",
+    ),
+    (
+        {
+            "change": "set-groups",
+            "resource": "RI2",
+            "groups": [{"group": "GROUP"}, {"group": "GROUP", "start": "2027-01-01T00:00:00Z"}],
+        },
+        "overlapping",
+        "change.groups[1]",
     ),
     (
         {
@@ -254,7 +263,7 @@ BAD: list[tuple[dict[str, Any], str, str | None]] = [
             "bindings": [{"resource": "RI1", "group": "GROUP", "start": "2027-01-01T00:00:00Z"}],
         },
         "overlapping",
-        None,
+        "change.bindings[0]",
     ),
     ({"change": "end-trusteeship", "account": "S1"}, "invalid-request", None),
 ]
@@ -312,8 +321,31 @@ async def test_a_preview_says_who_gains_and_loses_what_and_changes_nothing(town:
     ending = {"change": {"change": "end-trusteeship", "account": "S2"}}
     seen = (await town.management.post("/accounts/M/sharing/previews", ending)).json()
     assert (seen["gained"], seen["lost"], seen["complete"]) == (0, 1, True)
+    beginning = {"change": {"change": "begin-trusteeship", "account": "S3"}}
+    seen = (await town.management.post("/accounts/M/sharing/previews", beginning)).json()
+    assert [(each["account"], each["change"]) for each in seen["items"]] == [("S3", "gained")]
+    resource = {"change": "store-resource", "resource": "RI2", "resource_type": RI}
+    storing = {"change": {**resource, "valid_from": "2026-01-01T00:00:00Z"}}
+    seen = (await town.management.post("/accounts/M/sharing/previews", storing)).json()
+    assert [(each["account"], each["resource"]) for each in seen["items"]] == [("S1", "RI2"), ("S2", "RI2")]
+    wrong = {"change": {**storing["change"], "valid_until": "2026-01-01T00:00:00Z"}}
+    refused = (await town.management.post("/accounts/M/sharing/previews", wrong)).json()
+    assert refused["type"] == "urn:coffer:problem:invalid-request"
+    accepting = await town.person("S2").post("/accounts/S2/accepted-types/previews", {"types": []})
+    assert [(each["resource"], each["reason"]) for each in accepting.json()["items"]] == [
+        ("RI1", "type-not-accepted")
+    ]
     assert await town.told() == []
     assert (await town.management.get("/accounts/M/sharing/bindings"))["items"] == []
+
+
+async def test_a_preview_counts_everything_and_lists_the_first(town: Town) -> None:
+    await town.resources(*(f"RI{number:03}" for number in range(300)))
+    await town.trustees("S1", "S2")
+    await town.change("accept-types", accounts=["S1", "S2"], types=[RI])
+    wanted = {"change": {"change": "share-types", "types": [RI]}}
+    seen = (await town.management.post("/accounts/M/sharing/previews", wanted)).json()
+    assert (seen["gained"], seen["lost"], len(seen["items"]), seen["complete"]) == (600, 0, 500, False)
 
 
 async def test_everything_is_told_as_of_any_moment_with_who_changed_it(town: Town) -> None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sharing.domain.changes import (
-    WantedBinding,
     accept_types,
     begin_trusteeship,
     bind,
@@ -15,7 +14,7 @@ from sharing.domain.changes import (
     share_types,
     unbind,
 )
-from sharing.domain.dated import Fact, Resource, Span, Trusteeship
+from sharing.domain.dated import Fact, Resource, Span, Trusteeship, WantedBinding
 from sharing.domain.decision import can_use
 from sharing.domain.sharing import Sharing
 

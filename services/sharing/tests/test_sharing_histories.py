@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from sharing.domain.changes import (
-    WantedBinding,
     accept_types,
     begin_trusteeship,
     bind,
@@ -28,7 +27,7 @@ from sharing.domain.changes import (
     tell_resource,
     unbind,
 )
-from sharing.domain.dated import Resource, Span
+from sharing.domain.dated import Resource, Span, WantedBinding
 from sharing.domain.decision import can_use
 from sharing.domain.errors import SharingError
 from sharing.domain.sharing import Sharing
@@ -216,8 +215,12 @@ class History:
         """What the preview says of this moment is what the reference sees come and go."""
         before = self.reference.at(self.now).accesses()
         settings = Reference([*self.reference.made, *((self.now, *each) for each in made)]).at(self.now)
-        gains, _ = preview(self.sharing, after, self.now, 10_000)
-        now = {(each.account, each.resource, each.gained) for each in gains if each.at == self.now}
+        seen = preview(self.sharing, after, self.now, 10_000)
+        assert (seen.gained, seen.lost) == (
+            sum(each.gained for each in seen.listed),
+            sum(not each.gained for each in seen.listed),
+        )
+        now = {(each.account, each.resource, each.gained) for each in seen.listed if each.at == self.now}
         assert now == {
             *((*pair, True) for pair in settings.accesses() - before),
             *((*pair, False) for pair in before - settings.accesses()),

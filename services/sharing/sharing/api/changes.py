@@ -1,5 +1,6 @@
 """Changes of what is shared: made by the management account, or by a member for itself; previewed first."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,12 +22,14 @@ from sharing.api.sharing_models import (
     ChangeBody,
     CreateGroup,
     DissolveGroup,
-    GainView,
     PreviewAnswer,
     PreviewBody,
+    Previewed,
     RenameGroup,
     ShareTypes,
+    StoreResource,
     described,
+    gain_view,
     groups_named,
 )
 from sharing.changing import Author, change_sharing, moment_after
@@ -115,6 +118,8 @@ async def _require_known(connection: AsyncConnection, account: str, wanted: Base
             raise Problem.invalid(found, type="unknown-group")
     if isinstance(wanted, ShareTypes | AcceptTypes):
         await _require_types(connection, wanted.types, "change.types")
+    if isinstance(wanted, StoreResource):
+        await _require_types(connection, [wanted.resource_type], "change.resource_type")
 
 
 async def _require_types(connection: AsyncConnection, types: Sequence[str], field: str) -> None:
@@ -135,22 +140,16 @@ async def preview_change(account: Id, body: PreviewBody, work: Work) -> PreviewA
     """Changes nothing. A change that would be refused is refused here with the same words."""
     wanted = body.change
     await _require_known(work.connection, account, wanted)
+    return await _previewed(work, account, wanted)
+
+
+async def _previewed(work: UnitOfWork, account: str, wanted: Previewed) -> PreviewAnswer:
     sharer = (await sharing_rows.locked_sharers(work.connection, [account], work.now))[account]
     at = moment_after(sharer.told, work.now)
     before = await sharing_rows.sharing(work.connection, account, sharer.told.until)
-    gains, cut = preview(before, _decided(wanted, before, at), at, PREVIEW_MAX)
-    items = [
-        GainView(
-            account=each.account,
-            resource=each.resource,
-            change="gained" if each.gained else "lost",
-            at=each.at,
-            reason=each.reason,
-        )
-        for each in gains
-    ]
-    gained = sum(each.gained for each in gains)
-    return PreviewAnswer(gained=gained, lost=len(gains) - gained, complete=not cut, items=items)
+    seen = await asyncio.to_thread(preview, before, _decided(wanted, before, at), at, PREVIEW_MAX)
+    items = [gain_view(each) for each in seen.listed]
+    return PreviewAnswer(gained=seen.gained, lost=seen.lost, complete=seen.is_complete, items=items)
 
 
 @router.put(
@@ -162,17 +161,35 @@ async def accept_types(
     account: Id, body: AcceptedTypesBody, work: Work, access: CurrentAccess
 ) -> ChangeAnswer:
     """For the member itself; the last one who sets it wins, be it the member or its management account."""
-    await _require_types(work.connection, body.types, "types")
-    manager = await sharing_rows.manager_of(work.connection, account)
+    manager, wanted = await _own_acceptance(work.connection, account, body)
+    author = Author(side=_side(access.accounts, "member"), name=access.principal.subject)
+    changed = await change_sharing(work, manager, partial(_decided, wanted), author, described(wanted))
+    return ChangeAnswer(holds_from=changed.at)
+
+
+@router.post(
+    "/accounts/{account}/accepted-types/previews",
+    policy=ACCEPT,
+    summary="What a member would gain and lose by accepting these types",
+)
+async def preview_accepted_types(account: Id, body: AcceptedTypesBody, work: Work) -> PreviewAnswer:
+    """Changes nothing."""
+    manager, wanted = await _own_acceptance(work.connection, account, body)
+    return await _previewed(work, manager, wanted)
+
+
+async def _own_acceptance(
+    connection: AsyncConnection, account: str, body: AcceptedTypesBody
+) -> tuple[str, AcceptTypes]:
+    """Under whom the account is, and its wish as a change of what that one shares."""
+    await _require_types(connection, body.types, "types")
+    manager = await sharing_rows.manager_of(connection, account)
     if manager is None:
         raise Problem.conflict(
             "not-under-trusteeship",
             "The account is under nobody's finance trusteeship; nothing is shared with it.",
         )
-    wanted = AcceptTypes(change="accept-types", accounts=[account], types=body.types)
-    author = Author(side=_side(access.accounts, "member"), name=access.principal.subject)
-    changed = await change_sharing(work, manager, partial(_decided, wanted), author, described(wanted))
-    return ChangeAnswer(holds_from=changed.at)
+    return manager, AcceptTypes(change="accept-types", accounts=[account], types=body.types)
 
 
 class ChangeRecordView(BaseModel):

@@ -1,5 +1,6 @@
 """Ending a relationship: asked by either side, previewed first, settled when fund-pool and credit have answered."""
 
+import asyncio
 import os
 from datetime import datetime
 from typing import Final, Literal
@@ -14,7 +15,7 @@ from chassis import UnitOfWork
 from contracts import RelationshipEndAnswered
 from sharing.api.models import Relationship, RelationshipId, view
 from sharing.api.parties import acting_side
-from sharing.api.sharing_models import GainView
+from sharing.api.sharing_models import GainView, gain_view
 from sharing.api.steps import decided, standing_for, stored
 from sharing.domain import ids
 from sharing.domain import relationships as domain
@@ -202,12 +203,8 @@ async def _losses(
         return [], True
     before = await sharing_rows.sharing(connection, standing.management_account, at)
     after = end_trusteeship(before, standing.member_account, at)
-    gains, cut = preview(before, after, at, LOSSES_MAX)
-    losses = [
-        GainView(account=each.account, resource=each.resource, change="lost", at=each.at, reason=each.reason)
-        for each in gains
-    ]
-    return losses, not cut
+    seen = await asyncio.to_thread(preview, before, after, at, LOSSES_MAX)
+    return [gain_view(each) for each in seen.listed], seen.is_complete
 
 
 def _view(

@@ -6,8 +6,10 @@ from typing import Any
 from chassis.http import FieldError, Problem
 from pydantic import BaseModel
 
+from sharing.api.sharing_models import SetGroups, ShareWithGroups
 from sharing.domain import errors
 from sharing.domain.bound import ACCOUNTS_PER_TYPE_MAX, SharingLimitReached
+from sharing.domain.dated import WantedBinding
 from sharing.domain.errors import SharingError
 
 
@@ -28,11 +30,16 @@ def problem(wanted: BaseModel, refused: SharingError) -> Problem:
             found = fields([refused.account], "is in another group")
             return Problem.conflict("in-another-group", str(refused), errors=found)
         case errors.EndNotAfterStart():
-            return Problem(422, "end-before-start", detail=str(refused))
+            found = [
+                FieldError(field=f"{_place(wanted, refused.wanted)}.end", message="must be after the start")
+            ]
+            return Problem(422, "end-before-start", detail=str(refused), errors=found)
         case errors.StartsInThePast():
-            return Problem(422, "start-in-the-past", detail=str(refused))
+            found = [FieldError(field=f"{_place(wanted, refused.wanted)}.start", message="must not be past")]
+            return Problem(422, "start-in-the-past", detail=str(refused), errors=found)
         case errors.Overlapping():
-            return Problem.conflict("overlapping", str(refused))
+            found = [FieldError(field=_place(wanted, refused.wanted), message="overlaps another range")]
+            return Problem.conflict("overlapping", str(refused), errors=found)
         case SharingLimitReached():
             return limit_problem(refused)
     raise refused
@@ -45,6 +52,16 @@ def limit_problem(refused: SharingLimitReached) -> Problem:
         "limit": ACCOUNTS_PER_TYPE_MAX,
     }
     return Problem(409, "sharing-limit-reached", detail=str(refused), extensions=extensions)
+
+
+def _place(wanted: BaseModel, binding: WantedBinding) -> str:
+    """Where a change asks for a sharing; the last place, where it does so twice."""
+    match wanted:
+        case ShareWithGroups() | SetGroups():
+            asked = wanted.wanted()
+            at = max(place for place, each in enumerate(asked) if each == binding)
+            return f"change.{'bindings' if isinstance(wanted, ShareWithGroups) else 'groups'}[{at}]"
+    return "change"
 
 
 def field_of(wanted: BaseModel, name: str) -> str:

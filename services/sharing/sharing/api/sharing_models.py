@@ -2,15 +2,14 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from contracts.text import Code, Id, Name
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from sharing.domain import changes
-from sharing.domain.changes import WantedBinding
 from sharing.domain.dated import (
     AcceptedType,
     Binding,
@@ -18,10 +17,13 @@ from sharing.domain.dated import (
     Membership,
     Resource,
     SharedType,
+    Span,
     Trusteeship,
+    WantedBinding,
 )
 from sharing.domain.decision import Reason
 from sharing.domain.sharing import Sharing
+from sharing.domain.views import Gain, trustees
 
 ACCOUNTS_MAX: Final = 1_000
 BINDINGS_MAX: Final = 1_000
@@ -140,8 +142,11 @@ class ShareWithGroups(Body):
     change: Literal["share-with-groups"]
     bindings: Annotated[list[BindingBody], Field(min_length=1, max_length=BINDINGS_MAX)]
 
+    def wanted(self) -> list[WantedBinding]:
+        return [each.wanted() for each in self.bindings]
+
     def decide(self, sharing: Sharing, at: datetime) -> Sharing:
-        return changes.bind(sharing, [each.wanted() for each in self.bindings], at)
+        return changes.bind(sharing, self.wanted(), at)
 
 
 class SetGroups(Body):
@@ -151,9 +156,11 @@ class SetGroups(Body):
     resource: Id
     groups: Annotated[list[GroupBody], Field(max_length=BINDINGS_MAX)]
 
+    def wanted(self) -> list[WantedBinding]:
+        return [WantedBinding(self.resource, each.group, each.start, each.end) for each in self.groups]
+
     def decide(self, sharing: Sharing, at: datetime) -> Sharing:
-        wanted = [WantedBinding(self.resource, each.group, each.start, each.end) for each in self.groups]
-        return changes.bind_exactly(sharing, self.resource, wanted, at)
+        return changes.bind_exactly(sharing, self.resource, self.wanted(), at)
 
 
 class Pair(Body):
@@ -181,6 +188,39 @@ class EndTrusteeship(Body):
         return changes.end_trusteeship(sharing, self.account, at)
 
 
+class BeginTrusteeship(Body):
+    """To be previewed only: what a new trustee would gain. It happens when the account accepts."""
+
+    change: Literal["begin-trusteeship"]
+    account: Id
+
+    def decide(self, sharing: Sharing, at: datetime) -> Sharing:
+        if self.account in trustees(sharing, at):
+            return sharing
+        return changes.begin_trusteeship(sharing, self.account, changes.shared_now(sharing, at), at)
+
+
+class StoreResource(Body):
+    """To be previewed only: what a new resource, or another validity, would bring. Billing systems store it."""
+
+    change: Literal["store-resource"]
+    resource: Id
+    resource_type: Code
+    valid_from: AwareDatetime
+    valid_until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.valid_until is not None and self.valid_until <= self.valid_from:
+            raise ValueError("valid_until must be after valid_from")
+        return self
+
+    def decide(self, sharing: Sharing, at: datetime) -> Sharing:
+        valid = Span(self.valid_from, self.valid_until)
+        told = Resource(self.resource, self.resource_type, sharing.owner, Span(at), valid)
+        return changes.tell_resource(sharing, told, at)
+
+
 Change = (
     ShareTypes
     | AcceptTypes
@@ -193,6 +233,7 @@ Change = (
     | SetGroups
     | StopSharing
 )
+Previewed = Change | BeginTrusteeship | EndTrusteeship | StoreResource
 SHARE_TYPES: Final[JsonDict] = {"change": "share-types", "types": ["reserved-instance"]}
 SHARE_WITH_GROUPS: Final[JsonDict] = {
     "change": "share-with-groups",
@@ -220,7 +261,7 @@ class PreviewBody(Body):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=CHANGES_EXAMPLE)
 
-    change: Annotated[Change | EndTrusteeship, Field(discriminator="change")]
+    change: Annotated[Previewed, Field(discriminator="change")]
 
 
 class AcceptedTypesBody(Body):
@@ -267,8 +308,18 @@ class GainView(BaseModel):
     reason: Reason
 
 
+def gain_view(gain: Gain) -> GainView:
+    return GainView(
+        account=gain.account,
+        resource=gain.resource,
+        change="gained" if gain.gained else "lost",
+        at=gain.at,
+        reason=gain.reason,
+    )
+
+
 class PreviewAnswer(BaseModel):
-    """Who would gain and lose what, now and at scheduled times; `complete` is false where the list is cut."""
+    """Who would gain and lose what, now and at scheduled times; all are counted, the first 500 are listed."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"gained": 1, "lost": 0, "complete": True, "items": [GAIN]}]}

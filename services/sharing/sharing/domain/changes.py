@@ -5,7 +5,7 @@ What a change is decided by is what holds at its moment; nothing before that mom
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from sharing.domain.dated import (
     SharedType,
     Span,
     Trusteeship,
+    WantedBinding,
 )
 from sharing.domain.errors import (
     EndNotAfterStart,
@@ -31,16 +32,6 @@ from sharing.domain.errors import (
 from sharing.domain.sharing import Sharing, all_holding, holding
 
 F = TypeVar("F", bound=Fact)
-
-
-@dataclass(frozen=True, slots=True)
-class WantedBinding:
-    """A resource to share with a group; without a start: from now on."""
-
-    resource: str
-    group: str
-    start: datetime | None = None
-    end: datetime | None = None
 
 
 def share_types(sharing: Sharing, types: Collection[str], at: datetime) -> Sharing:
@@ -130,7 +121,7 @@ def _bindings(sharing: Sharing, wanted: Sequence[WantedBinding], at: datetime) -
         span = _range(each, at)
         for other in taken[each.resource, each.group]:
             if other.overlaps(span):
-                raise Overlapping(each.resource, each.group, other)
+                raise Overlapping(each, other)
         taken[each.resource, each.group].append(span)
         facts.append(Binding(each.resource, each.group, span))
     return facts
@@ -139,9 +130,9 @@ def _bindings(sharing: Sharing, wanted: Sequence[WantedBinding], at: datetime) -
 def _range(wanted: WantedBinding, at: datetime) -> Span:
     start = at if wanted.start is None else wanted.start
     if start < at:
-        raise StartsInThePast(start, at)
+        raise StartsInThePast(wanted, start, at)
     if wanted.end is not None and wanted.end <= start:
-        raise EndNotAfterStart(start, wanted.end)
+        raise EndNotAfterStart(wanted, start, wanted.end)
     return Span(start, wanted.end)
 
 

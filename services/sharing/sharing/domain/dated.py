@@ -99,6 +99,16 @@ class Resource:
         return self.span & self.valid
 
 
+@dataclass(frozen=True, slots=True)
+class WantedBinding:
+    """A resource to share with a group; without a start: from now on."""
+
+    resource: str
+    group: str
+    start: datetime | None = None
+    end: datetime | None = None
+
+
 Fact = Trusteeship | SharedType | AcceptedType | Membership | Binding | Resource
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sharing.domain.dated import Span
+from sharing.domain.dated import Span, WantedBinding
 
 
 class SharingError(Exception):
@@ -38,29 +38,33 @@ class InAnotherGroup(SharingError):
 class EndNotAfterStart(SharingError):
     """A range that ends before or when it starts."""
 
-    def __init__(self, start: datetime, end: datetime) -> None:
-        self.start, self.end = start, end
+    def __init__(self, wanted: WantedBinding, start: datetime, end: datetime) -> None:
+        self.wanted = wanted
         super().__init__(
-            f"It would end at {end.isoformat()}, which is not after its start {start.isoformat()}."
+            f"The sharing of {wanted.resource} would end at {end.isoformat()}, which is not after its start"
+            f" {start.isoformat()}."
         )
 
 
 class StartsInThePast(SharingError):
     """A range that starts before the moment of the change."""
 
-    def __init__(self, start: datetime, now: datetime) -> None:
-        self.start = start
-        super().__init__(f"It would start at {start.isoformat()}, before now ({now.isoformat()}).")
+    def __init__(self, wanted: WantedBinding, start: datetime, now: datetime) -> None:
+        self.wanted = wanted
+        super().__init__(
+            f"The sharing of {wanted.resource} would start at {start.isoformat()}, before now"
+            f" ({now.isoformat()})."
+        )
 
 
 class Overlapping(SharingError):
     """The resource is shared with the group during a part of that time already."""
 
-    def __init__(self, resource: str, group: str, span: Span) -> None:
-        self.resource, self.group, self.span = resource, group, span
+    def __init__(self, wanted: WantedBinding, span: Span) -> None:
+        self.wanted, self.span = wanted, span
         until = "without an end" if span.end is None else f"until {span.end.isoformat()}"
         super().__init__(
-            f"{resource} is shared with group {group} from {span.start.isoformat()} {until} already;"
+            f"{wanted.resource} is shared with group {wanted.group} from {span.start.isoformat()} {until} already;"
             " ranges of one resource and group do not overlap."
         )
 

@@ -195,12 +195,20 @@ def counted(account: str, rows: Iterable[Detail]) -> Iterator[TypeDetail]:
         yield TypeDetail(account, resource_type, reason, allowed, resources)
 
 
-def preview(before: Sharing, after: Sharing, at: datetime, changes_max: int) -> tuple[Sequence[Gain], bool]:
-    """Who would gain and lose what, at the moment of the change and at those scheduled after it.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Who would gain and lose what: all are counted, the first are listed."""
 
-    At most `changes_max` of them, looking at no more than `MOMENTS_MAX` moments, and whether there are more.
-    """
-    gains: list[Gain] = []
+    listed: Sequence[Gain]
+    gained: int
+    lost: int
+    is_complete: bool
+
+
+def preview(before: Sharing, after: Sharing, at: datetime, listed_max: int) -> Preview:
+    """What would come of a change at its moment and at those scheduled after it, at most `MOMENTS_MAX` of them."""
+    listed: list[Gain] = []
+    counts = {True: 0, False: 0}
     scheduled = sorted(moment for moment in before.moments() | after.moments() if moment > at)
     moments = [at, *scheduled[: MOMENTS_MAX - 1]]
     told: set[tuple[str, str, bool]] = set()
@@ -208,10 +216,12 @@ def preview(before: Sharing, after: Sharing, at: datetime, changes_max: int) -> 
         seen: set[tuple[str, str, bool]] = set()
         for account, resource, gained in differences(standing_at(before, moment), standing_at(after, moment)):
             seen.add((account, resource, gained))
-            if (account, resource, gained) not in told:
-                if len(gains) == changes_max:
-                    return gains, True
+            if (account, resource, gained) in told:
+                continue
+            counts[gained] += 1
+            if len(listed) < listed_max:
                 reason = can_use(after, account, resource, moment).reason
-                gains.append(Gain(account, resource, gained, moment, reason))
+                listed.append(Gain(account, resource, gained, moment, reason))
         told = seen
-    return gains, len(scheduled) >= MOMENTS_MAX
+    is_complete = sum(counts.values()) == len(listed) and len(scheduled) < MOMENTS_MAX
+    return Preview(listed, counts[True], counts[False], is_complete)
