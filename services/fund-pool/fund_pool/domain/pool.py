@@ -124,7 +124,8 @@ class Pool:
 
     A voucher that several accounts share is one object in all their pools. `extras` says that the account has
     more than fund accounts, thresholds and rights, so that the next one who loads it asks for that too; `lends`
-    are the currencies in which members draw on its line; `leaving_customers` are those of members whose trusteeship by this account is about to end.
+    are the currencies in which members draw on its line; `leaving_customers` are those of members whose trusteeship
+    by this account is about to end.
     `touched_*` name what is to be written; `lapsed` is what came back to voucher pools after a voucher's end.
     """
 
