@@ -1,9 +1,10 @@
 """Lists as files: CSV streamed while it is made, Excel streamed from a file that is gone with the answer."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -79,6 +80,10 @@ def _xlsx_blocks(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.xlsx"
         write_xlsx(path, name, columns, rows, zone)
-        with path.open("rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                yield block
+        yield from _blocks(path.open("rb"))
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while block := file.read(BLOCK_BYTES):
+            yield block
