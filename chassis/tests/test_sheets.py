@@ -50,7 +50,7 @@ def as_csv(*rows: Line) -> list[list[str]]:
 
 
 def as_cells(path: Path, *rows: Line) -> list[list[Any]]:
-    write_xlsx(path, "lines", COLUMNS, rows, ZONE)
+    write_xlsx(path, "lines", COLUMNS, rows(), ZONE)
     return [list(row) for row in openpyxl.load_workbook(path).worksheets[0].iter_rows(values_only=True)]
 
 
@@ -135,8 +135,13 @@ async def test_a_download_is_a_stream_with_a_name(file_format: SheetFormat) -> N
 @pytest.mark.parametrize("file_format", ["csv", "xlsx"])
 async def test_no_row_is_read_before_the_snapshot_is_closed(file_format: SheetFormat) -> None:
     read: list[Line] = []
-    rows = (read.append(line) or line for line in lines(3))
-    response = await download(file_format, "lines", COLUMNS, rows, ZONE)
+
+    def rows() -> Iterator[Line]:
+        for line in lines(3):
+            read.append(line)
+            yield line
+
+    response = await download(file_format, "lines", COLUMNS, rows(), ZONE)
     assert read == []
     assert [chunk async for chunk in response.body_iterator]  # type: ignore[attr-defined]
     assert len(read) == 3
