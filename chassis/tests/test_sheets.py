@@ -50,7 +50,7 @@ def as_csv(*rows: Line) -> list[list[str]]:
 
 
 def as_cells(path: Path, *rows: Line) -> list[list[Any]]:
-    write_xlsx(path, "lines", COLUMNS, rows(), ZONE)
+    write_xlsx(path, "lines", COLUMNS, rows, ZONE)
     return [list(row) for row in openpyxl.load_workbook(path).worksheets[0].iter_rows(values_only=True)]
 
 

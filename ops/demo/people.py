@@ -19,7 +19,7 @@ REQUEST_SECONDS: Final = 30.0
 CODE_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.2
 PAGE_ITEMS: Final = 500
-CODE: Final = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
+CODE: Final = re.compile(r"(?<![0-9A-Za-z_-])[0-9]{6}(?![0-9A-Za-z_-])")
 
 ROLES: Final[Mapping[str, tuple[str, ...]]] = {
     "mei": ("finance-maker", "credit-manager", "treasurer", "operator"),

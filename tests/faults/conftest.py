@@ -23,7 +23,7 @@ from tests.faults.traffic import (
     customer_of,
 )
 
-CODE: Final = re.compile(r"(?<![0-9])[0-9]{6}(?![0-9])")
+CODE: Final = re.compile(r"(?<![0-9A-Za-z_-])[0-9]{6}(?![0-9A-Za-z_-])")
 
 
 @pytest.fixture(scope="package")

@@ -161,7 +161,7 @@ async def test_the_end_of_a_relationship_is_answered_and_freezes_allocations(
             purpose=purpose,
             relationship_id="R-M-1-A-1",
             relationship_version=2,
-            kind="financial",
+            kind="trusteeship",
             management_account="M-1",
             member_account="A-1",
             requested_by="member",
