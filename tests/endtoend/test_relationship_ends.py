@@ -35,7 +35,7 @@ async def test_a_trusteeship_ends_once_nothing_is_past_due_and_use_stops(prepare
         bill = f"B-{uuid4()}"
         await day.play([issued(bill, member)])
         refused = await asked(day, member, relationship)
-        assert {each["service"]: each["outcome"] for each in refused["answers"]} == {
+        assert {each["answered_by"]: each["outcome"] for each in refused["answers"]} == {
             "credit": "agreed",
             "fund-pool": "refused",
         }

@@ -180,7 +180,8 @@ async def test_the_end_of_a_relationship_is_answered_and_freezes_allocations(
     assert frozen.json()["rows"][0]["code"] == "relationship-ending"
     back = await maker.post("/allocations", json=make.allocation("reclaim", ("A-1", "1.00")))
     assert back.status_code == 201
-    await house.play(make.related("M-1", "A-1", version=3))
+    withdrawn = make.related("M-1", "A-1", version=3)
+    await house.play(replace(withdrawn, request_id="RQ-3", end_outcome="withdrawn"))
     assert (
         await maker.post("/allocations", json=make.allocation("allocate", ("A-1", "1.00")))
     ).status_code == 201
