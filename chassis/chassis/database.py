@@ -11,8 +11,11 @@ SESSION_LIMITS: Final = {
     "lock_timeout": "5s",
     "statement_timeout": "30s",
     "idle_in_transaction_session_timeout": "10s",
+    # The only bound that also ends a session whose client stands still between two messages of one statement.
+    "transaction_timeout": "120s",
     "timezone": "UTC",
 }
+UNBOUND: Final = "set local transaction_timeout = 0"
 CONNECT_SECONDS_MAX: Final = 5
 POOL_WAIT_SECONDS_MAX: Final = 10
 STATEMENTS: Final = "statements"
@@ -58,9 +61,10 @@ class Database:
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[AsyncConnection]:
-        """A read-only snapshot for queries."""
+        """A read-only snapshot for queries; it locks nothing, so that a long export may take its time."""
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            await connection.execute(text(UNBOUND))
             yield connection
 
     async def ping(self) -> None:

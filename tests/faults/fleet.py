@@ -30,7 +30,7 @@ from tests.faults.traffic import Traffic
 
 INSTANCES: Final = (1, 2)
 REACH_SECONDS: Final = 90.0
-DRAIN_SECONDS: Final = 120.0
+DRAIN_SECONDS: Final = 180.0
 READY_SECONDS: Final = 180.0
 COMMAND_SECONDS: Final = 120.0
 PROVIDER_SECONDS: Final = 3
