@@ -35,10 +35,11 @@ async def test_a_trusteeship_ends_once_nothing_is_past_due_and_use_stops(prepare
         bill = f"B-{uuid4()}"
         await day.play([issued(bill, member)])
         refused = await asked(day, member, relationship)
-        assert {each["answered_by"]: each["outcome"] for each in refused["answers"]} == {
-            "credit": "agreed",
-            "fund-pool": "refused",
-        }
+        answers = {each["answered_by"]: each["outcome"] for each in refused["answers"]}
+        assert answers["fund-pool"] == "refused"
+        assert answers.get("credit", "agreed") == "agreed", (
+            "one refusal is enough; nobody waits for the other"
+        )
         obstacles = [found for each in refused["answers"] for found in each["obstacles"]]
         assert [(found["code"], found["reference"]) for found in obstacles] == [("past-due-bill", bill)]
         assert (refused["outcome"], await use()) == ("refused", (True, "shared-with-account"))
