@@ -12,12 +12,14 @@ from tests.endtoend.house import House
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(900)]
 
+WAITING = {"A-4006-KW", "A-2010-US", "A-1010-CN"}
+"""Accounts of which the day leaves orders that wait for special approval."""
 CENT = {"amount": "0.01", "currency": "CNY"}
 
 
 async def test_a_trusteeship_ends_once_nothing_is_past_due_and_use_stops(prepared: House) -> None:
     async with prepared.playing() as day:
-        manager, member = sorted(day.day.account_names())[-2:]
+        manager, member = sorted(day.day.account_names().keys() - WAITING)[-2:]
         for account in (manager, member):
             day.people.tokens[account] = day.stack.token("account-user", accounts=[account], subject=account)
         day.people.tokens["billing"] = day.stack.token("billing-system", subject="billing")

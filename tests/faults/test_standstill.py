@@ -29,7 +29,7 @@ select distinct l.pid from pg_locks l join pg_stat_activity a using (pid)
 where a.datname = current_database() and a.application_name = $1 and l.granted
   and l.locktype in ('advisory', 'transactionid')
 """
-SESSIONS = "select pid from pg_stat_activity where pid = any($1::int[])"
+HELD = f"select pid from ({HOLDERS}) h where pid = any($2::int[])"
 MOVED_BY_READING = ("position", "alert_mark")
 TAKEN_AT_THE_DOOR = ("delivery_report",)
 """A report that was handed in while the process stood still is read when it continues; it came over HTTP then."""
@@ -64,7 +64,9 @@ def _gives_up(fleet: Fleet, name: str) -> ServiceProcess:
     holders = [pid for (pid,) in fleet.rows(name, HOLDERS, session)]
     assert holders, f"{process.name} holds nothing that it could give up"
     wait_until(
-        lambda: not fleet.rows(name, SESSIONS, holders), GIVE_UP_SECONDS, f"The end of what {session} holds"
+        lambda: not fleet.rows(name, HELD, session, holders),
+        GIVE_UP_SECONDS,
+        f"The end of what {session} holds",
     )
     [other] = [each for each in fleet.both(name) if each is not process]
     left = GIVE_UP_SECONDS - (time.monotonic() - began)

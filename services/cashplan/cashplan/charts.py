@@ -1,5 +1,6 @@
 """The forecast as a picture: SVG, and a workbook with a chart inside."""
 
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from io import BytesIO
@@ -11,6 +12,9 @@ import xlsxwriter
 from contracts.money import decimals
 
 from cashplan.domain.forecast import Forecast
+
+# pygal adds a finder of an old form by which nothing else can be imported any more in the newer ways.
+sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
 
 SVG: Final = "image/svg+xml"
 LABELS_MAX: Final = 12
