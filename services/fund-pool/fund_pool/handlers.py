@@ -29,6 +29,7 @@ from fund_pool.publishing import (
     wake_borrowers,
 )
 from fund_pool.repository import allocations as allocation_rows
+from fund_pool.repository import common_lines as common_line_rows
 from fund_pool.repository import ends as end_rows
 from fund_pool.repository import ledger as ledger_rows
 from fund_pool.repository import orders as order_rows
@@ -246,6 +247,7 @@ async def keep_relationships(batch: Batch[RelationshipChanged]) -> None:
         if known is None or known.relationship_version < record.event.relationship_version:
             newest[record.event.relationship_id] = record.event
     await reference_rows.save_relationships(batch.connection, [_told(event) for event in newest.values()])
+    await common_line_rows.end_with_trusteeship(batch.connection, newest)
     await ends.answer_waiting(batch)
     await end_rows.unfreeze(
         batch.connection, [(record.event.relationship_id, record.event.request_id) for record in batch]

@@ -283,4 +283,10 @@ async def test_new_orders_on_the_management_account_wait_for_the_outcome(
     assert await decided(1) == [*held_up, ("accepted", None)]
     await harness.play(trusteeship(make, 3, request_id="Q-1", end_outcome="refused"))
     assert await decided(2) == [("accepted", None)] * 4
+    await harness.play(trusteeship(make, 4, state="ended"))
+    own_money, on_the_line, *_ = await decided(3)
+    assert (own_money, on_the_line) == (
+        ("declined", "insufficient-funds"),
+        ("declined", "insufficient-funds"),
+    )
     assert await broken() == []

@@ -444,3 +444,13 @@ async def test_canary_addresses_are_in_no_topic_log_metric_trace_dead_letter_or_
             assert trace not in text, f"{trace} in {place}"
     assert len(office.mail.taken) + len(office.sms.taken) > 0
     assert Channel.EMAIL in {row[0] for row in await office.deliveries("channel")}
+
+
+@pytest.mark.parametrize("role", ["planner", "plan-administrator", "document-maker", "credit-scorer"])
+async def test_whoever_is_given_to_dos_may_see_and_tick_them(office: Any, role: str) -> None:
+    own = replace(task(), changed_at=office.now, assignee_kind="person", assignee="jo")
+    await office.harness.play(own)
+    async with office.harness.client({role}, subject="jo") as client:
+        [item] = (await client.get("/tasks")).json()["items"]
+        tick = {"source": "coffer/credit", "task_id": item["task_id"]}
+        assert (await post(client, "/tasks/tick", tick)).json()["ticked_by"] == "jo"

@@ -23,6 +23,21 @@ END: Final = text(
     "delete from common_line where member_account = :member and currency = :currency returning currency"
 )
 
+# A trusteeship that was begun anew by another relationship keeps its line, whatever order the two are told in.
+END_WITH_TRUSTEESHIP: Final = text(
+    """
+    delete from common_line c
+    using relationship ended
+    where ended.relationship_id = any(cast(:ended as text[])) and ended.kind = 'trusteeship'
+      and ended.state = 'ended'
+      and c.member_account = ended.member_account and c.management_account = ended.management_account
+      and not exists (
+          select from relationship r
+          where r.kind = 'trusteeship' and r.state = 'active'
+            and r.member_account = c.member_account and r.management_account = c.management_account)
+    """
+)
+
 
 BORROWERS: Final = text(
     """
@@ -62,3 +77,8 @@ async def end_line(connection: AsyncConnection, member: str, currency: str) -> b
     """Whether there was one."""
     found = await connection.execute(END, {"member": member, "currency": currency})
     return found.one_or_none() is not None
+
+
+async def end_with_trusteeship(connection: AsyncConnection, told: Collection[str]) -> None:
+    """Ends the lines of members whose trusteeship, one of the relationships told, has ended: use stops with it."""
+    await connection.execute(END_WITH_TRUSTEESHIP, {"ended": list(told)})

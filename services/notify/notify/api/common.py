@@ -14,7 +14,18 @@ from notify.settings import Settings
 OPERATORS: Final = frozenset({"operator"})
 MASTER_DATA: Final = frozenset({"order-system"})
 STAFF: Final = frozenset(
-    {"operator", "finance-maker", "finance-approver", "credit-manager", "credit-approver", "treasurer"}
+    {
+        "operator",
+        "finance-maker",
+        "finance-approver",
+        "credit-manager",
+        "credit-approver",
+        "credit-scorer",
+        "treasurer",
+        "planner",
+        "plan-administrator",
+        "document-maker",
+    }
 )
 """Who may see the own to-dos; more than that needs an operator."""
 PHONE_LIKE: Final = re.compile(r"[0-9]{10,}")
