@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import UnitOfWork
 from credit import approval_desk
-from credit.api.common import READERS, Body, CurrencyPath, IdPath, Why, unknown
+from credit.api.common import EXPORT_ROWS_MAX, READERS, Body, CurrencyPath, IdPath, Why, unknown
 from credit.api.pending import Decision, beyond_right, require_fresh
 from credit.api.rules import DocumentTypeName
 from credit.domain.approvals import Period, Right
@@ -44,7 +44,6 @@ from credit.repository.bodies import findings
 
 router: Final = Router(tags=["special approval"])
 
-EXPORT_ROWS_MAX: Final = 50_000
 APPROVERS: Final = frozenset({"credit-approver"})
 PendingDocumentState = Literal["pending", "approved", "rejected", "expired", "superseded"]
 

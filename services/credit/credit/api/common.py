@@ -3,14 +3,18 @@
 from typing import Annotated, Final, Literal
 
 from chassis.http import Problem
+from chassis.sheets import SheetFormat
 from contracts.money import Money, SignedMoney
 from contracts.text import CurrencyCode, Id
 from contracts.text import Text as PlainText
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from credit.domain.profiles import Limit
 
+EXPORT_ROWS_MAX: Final = 50_000
+"""Of any list as a file."""
+Format = Annotated[SheetFormat, Query()]
 READERS: Final = frozenset(
     {"credit-manager", "credit-approver", "treasurer", "finance-maker", "finance-approver"}
 )

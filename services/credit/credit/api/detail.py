@@ -7,7 +7,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from chassis.http import DOWNLOAD, CursorPage, Now, Page, Policy, Problem, Reader, Router, download
-from chassis.sheets import Column, SheetFormat
+from chassis.sheets import Column
 from contracts.money import SignedMoney, decimal_string
 from contracts.text import Code, CurrencyCode, Id
 from fastapi import Query, Response
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from credit.api.common import READERS, signed, unknown
+from credit.api.common import EXPORT_ROWS_MAX, READERS, Format, signed, unknown
 from credit.domain.book import LinePiece
 from credit.domain.desk import Desk
 from credit.domain.documents import DocumentKey
@@ -26,9 +26,7 @@ from credit.settings import periods
 
 router: Final = Router(tags=["look-ups"])
 
-EXPORT_ROWS_MAX: Final = 50_000
 LINES_EXPORT_MAX: Final = 2_000
-Format = Annotated[SheetFormat, Query()]
 
 
 class StageRow(BaseModel):

@@ -12,7 +12,7 @@ from fastapi import Query, Response
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, model_validator
 
 from chassis import UnitOfWork
-from credit.api.common import READERS, Body, Why
+from credit.api.common import EXPORT_ROWS_MAX, READERS, Body, Why
 from credit.api.profiles import PROFILE_IDS
 from credit.domain.profile_rows import PLACE, SETTINGS, Place, ProfileRow, RowRefused, limit_text, read_row
 from credit.repository import profile_files as rows
@@ -21,7 +21,6 @@ from credit.repository.profile_files import Known
 router: Final = Router(tags=["profiles"])
 
 ROWS_MAX: Final = 5_000
-EXPORT_ROWS_MAX: Final = 50_000
 TABLE_CHARACTERS_MAX: Final = 4_000_000
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 REQUIRED: Final = (*PLACE, "credit_limit")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from chassis.http import DOWNLOAD, CursorPage, Now, Page, Policy, Problem, Reader, Router, Work, download
-from chassis.sheets import Column, SheetFormat
+from chassis.sheets import Column
 from contracts.money import Amount, Money, SignedMoney
 from contracts.order import Reason
 from contracts.text import Code, CurrencyCode, Id
@@ -15,7 +15,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
-from credit.api.common import READERS, Body, wire_limit
+from credit.api.common import EXPORT_ROWS_MAX, READERS, Body, Format, wire_limit
 from credit.domain.profiles import UNLIMITED, Enforcement, Limit
 from credit.domain.simulation import CHANGED_MAX, Changed, Report, Rule
 from credit.domain.terms import COEFFICIENT_ONE, PLAIN, Terms
@@ -24,7 +24,6 @@ from credit.repository.bodies import findings, terms_of
 
 router: Final = Router(tags=["look-ups"])
 
-EXPORT_ROWS_MAX: Final = 50_000
 SUMS_MAX: Final = 5_000
 DECISIONS_MAX: Final = 500_000
 DAYS_DEFAULT: Final = 30
@@ -32,7 +31,6 @@ UTC_ZONE: Final = ZoneInfo("UTC")
 
 Percent = Annotated[int | None, Query(ge=0, le=1_000)]
 Outcome = Literal["warned", "declined", "pending-approval", "approved"]
-Format = Annotated[SheetFormat, Query()]
 
 
 class StatusRow(BaseModel):

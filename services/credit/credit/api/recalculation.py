@@ -27,7 +27,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis import UnitOfWork
-from credit.api.common import READERS, Body, IdPath, Why, signed, unknown
+from credit.api.common import EXPORT_ROWS_MAX, READERS, Body, IdPath, Why, signed, unknown
 from credit.domain.desk import Desk, Difference
 from credit.domain.gate import Gate
 from credit.domain.ids import RANDOM_BYTES, uuid7
@@ -40,7 +40,6 @@ from credit.settings import periods
 router: Final = Router(tags=["recalculation"])
 
 DOCUMENTS_MAX: Final = 2_000
-EXPORT_ROWS_MAX: Final = 50_000
 MANAGERS: Final = frozenset({"credit-manager"})
 
 

@@ -25,7 +25,7 @@ from contracts.times import CalendarDate
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from credit.api.common import READERS, Body, Why, signed, unknown
+from credit.api.common import EXPORT_ROWS_MAX, READERS, Body, Why, signed, unknown
 from credit.api.profiles import PROFILE_IDS, MetricSetting, ProfileSettings, _limit, _rules
 from credit.domain.chain import net_of_refunds
 from credit.domain.matching import GROUP_SCOPE, MATERIAL_OBJECTS, OBJECTS, WHOLE_GROUP, pair
@@ -36,7 +36,6 @@ from credit.repository.bodies import TERMS, findings
 
 router: Final = Router(tags=["profiles"])
 
-EXPORT_ROWS_MAX: Final = 50_000
 
 ObjectType = Literal[
     "customer",
